@@ -1,0 +1,1 @@
+"""Thin programs; each reads its flags and calls the library."""

@@ -1,0 +1,70 @@
+"""Trains the agent that a gin file describes.
+
+python binaries/train.py --gin_file=qlearning.gin
+"""
+
+import time
+
+_STARTED = time.time()
+
+import dataclasses  # noqa: E402
+
+from absl import flags  # noqa: E402
+
+from neurorl import command_line, compilation  # noqa: E402
+from neurorl.training import host, program, run_directory  # noqa: E402
+
+_RUN_DIR = flags.DEFINE_string(
+  "run_dir", None, "Where the run is kept; by default a fresh folder in runs/."
+)
+_DEBUG = flags.DEFINE_bool(
+  "debug",
+  False,
+  "A short run without compilation that stops at the first NaN and names the "
+  "operation. It is slow.",
+)
+
+
+def _train(command: command_line.Command) -> None:
+  config = command.config
+  experiment = command_line.build(config.call, config)
+  with compilation.settings(debug=_DEBUG.value):
+    built = command_line.build(lambda: program.build(experiment), config)
+    if _DEBUG.value:
+      experiment = _shorten(experiment, built)
+      built = program.build(experiment)
+    name = command_line.run_name(command.gin_files)
+    run_dir = command_line.build(
+      lambda: run_directory.create(_RUN_DIR.value, name), config
+    )
+    header = "The whole configuration; run it again by --gin_file."
+    run_directory.describe(
+      run_dir, config.text(header), command.argv, config.local_modules
+    )
+    print(program.overview(experiment, built), flush=True)
+    try:
+      host.run(experiment, built, run_dir, _STARTED)
+    except host.TrainingFault as error:
+      raise command_line.Failure(str(error), 3) from None
+
+
+def _shorten(experiment, built):
+  """Keeps the warm-up and two iterations that learn."""
+  iterations = built.warm_up_iterations + 2
+  steps = iterations * experiment.steps_per_iteration
+  return dataclasses.replace(
+    experiment,
+    total_steps=min(experiment.total_steps, steps),
+    evaluator=dataclasses.replace(
+      experiment.evaluator, episodes=2, max_steps=20
+    ),
+  )
+
+
+def main() -> None:
+  """Runs the program; the console script `neurorl-train`."""
+  command_line.run(_train)
+
+
+if __name__ == "__main__":
+  main()

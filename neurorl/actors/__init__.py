@@ -1,0 +1,16 @@
+"""Actors: an agent's predictions to actions.
+
+What lives here: recipes of `types.Actor`, `(agent, spec) -> Actor`. An actor
+gets the agent's pure functions and does not know what they are made of.
+
+May import: `types`, `registry`, `ops`, jax.
+
+To add one: write a function of hyperparameters that returns such a recipe and
+decorate it with `@component`. Read predictions with `ops.outputs.read`, which
+tells the user of a head that is missing; record in `extras` what a loss could
+want (only what it reads is stored).
+"""
+
+from neurorl.actors.epsilon_greedy import epsilon_greedy, greedy, log_spaced
+
+__all__ = ["epsilon_greedy", "greedy", "log_spaced"]

@@ -1,0 +1,158 @@
+"""Greedy actions, and random ones with probability epsilon."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from neurorl.ops import outputs as outputs_lib
+from neurorl.ops import schedules
+from neurorl.registry import component
+from neurorl.types import (
+  Actor,
+  ActorOutput,
+  Agent,
+  Array,
+  DiscreteActions,
+  EnvironmentSpec,
+  Schedule,
+)
+
+ActorRecipe = Callable[[Agent, EnvironmentSpec], Actor]
+
+
+@dataclasses.dataclass(frozen=True)
+class PerEnvironment:
+  """A value for each environment, kept for life.
+
+  Attributes:
+    values: `num_envs -> [B]`.
+  """
+
+  values: Callable[[int], Array]
+
+
+@component
+def log_spaced(base: float = 0.4, exponent: float = 7.0) -> PerEnvironment:
+  """One epsilon per environment: base ** (1 + exponent * i / (B - 1)).
+
+  Horgan et al. (2018), https://arxiv.org/abs/1803.00933
+
+  Args:
+    base: the greatest epsilon, in (0, 1).
+    exponent: the least epsilon is base ** (1 + exponent); not negative.
+
+  Returns:
+    The epsilons, by the number of environments.
+
+  Raises:
+    ValueError: if an argument is out of range.
+  """
+  if not 0.0 < base < 1.0 or exponent < 0.0:
+    raise ValueError(
+      "log_spaced needs 0 < base < 1 and exponent >= 0, got base "
+      f"{base}, exponent {exponent}"
+    )
+  return PerEnvironment(
+    lambda num_envs: base ** (1.0 + exponent * jnp.linspace(0, 1, num_envs))
+  )
+
+
+@component
+def epsilon_greedy(
+  epsilon: float | Schedule | PerEnvironment, head: str = "q"
+) -> ActorRecipe:
+  """Takes the action of highest value, or with probability epsilon any.
+
+  Args:
+    epsilon: a number, a schedule, or `log_spaced()`.
+    head: the head of action values, `'mean'` `[B, A]`.
+
+  Returns:
+    The actor's recipe.
+
+  Raises:
+    ValueError: if epsilon is not a probability or, at build, if actions are
+      not discrete.
+  """
+  if isinstance(epsilon, (int, float)) and not 0.0 <= epsilon <= 1.0:
+    raise ValueError(f"epsilon_greedy.epsilon must be in [0, 1], got {epsilon}")
+
+  def build(agent: Agent, spec: EnvironmentSpec) -> Actor:
+    num_actions = _num_actions("epsilon_greedy", spec)
+
+    def init(key, num_envs):
+      del key
+      if isinstance(epsilon, PerEnvironment):
+        return epsilon.values(num_envs)
+      return ()
+
+    def step(
+      params, key, timestep, env_state, agent_state, actor_state, progress
+    ):
+      del env_state
+      agent_key, explore_key, action_key = jax.random.split(key, 3)
+      outputs, agent_state = agent.step(
+        params, agent_key, timestep, agent_state, "acting"
+      )
+      q = outputs_lib.read(outputs, head, "epsilon_greedy")
+      if isinstance(epsilon, PerEnvironment):
+        probability = actor_state
+      else:
+        probability = schedules.as_schedule(epsilon)(progress)
+      batch = q.shape[:-1]
+      explore = jax.random.uniform(explore_key, batch) < probability
+      random = jax.random.randint(action_key, batch, 0, num_actions)
+      action = jnp.where(explore, random, _best(q))
+      return ActorOutput(action, {"q": q}, agent_state, actor_state)
+
+    return Actor(init, step)
+
+  return build
+
+
+@component
+def greedy(head: str = "q") -> ActorRecipe:
+  """Takes the action of highest value: for evaluation.
+
+  Args:
+    head: the head of action values, `'mean'` `[B, A]`.
+
+  Returns:
+    The actor's recipe.
+
+  Raises:
+    ValueError: at build, if actions are not discrete.
+  """
+
+  def build(agent: Agent, spec: EnvironmentSpec) -> Actor:
+    _num_actions("greedy", spec)
+
+    def step(
+      params, key, timestep, env_state, agent_state, actor_state, progress
+    ):
+      del env_state, progress
+      outputs, agent_state = agent.step(
+        params, key, timestep, agent_state, "evaluating"
+      )
+      q = outputs_lib.read(outputs, head, "greedy")
+      return ActorOutput(_best(q), {"q": q}, agent_state, actor_state)
+
+    return Actor(lambda key, num_envs: (), step)
+
+  return build
+
+
+def _best(q: Array) -> Array:
+  return jnp.argmax(q, axis=-1).astype(jnp.int32)
+
+
+def _num_actions(actor: str, spec: EnvironmentSpec) -> int:
+  if not isinstance(spec.actions, DiscreteActions):
+    raise ValueError(
+      f"{actor} needs discrete actions, but {spec.name} has {spec.actions}"
+    )
+  return spec.actions.num_actions

@@ -1,0 +1,236 @@
+"""What the binaries share: flags, help on components, errors and exit codes.
+
+Exit codes: 0 done, 2 a mistake in files or flags, 3 training went wrong, 130
+interrupted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags
+
+from neurorl import config as config_lib
+from neurorl import registry
+
+_GIN_FLAG = re.compile(r"--?gin\.([^=]+)(?:=(.*))?", re.DOTALL)
+
+_GIN_FILE = flags.DEFINE_multi_string(
+  "gin_file",
+  [],
+  "A gin file, in the current directory or among the shipped ones. Repeat it "
+  "to combine files; later ones win.",
+)
+_GIN_BINDINGS = flags.DEFINE_multi_string(
+  "gin_bindings",
+  [],
+  "Gin text that overrides the files, such as 'lstm.hidden_size = 64'. Repeat "
+  "it, or put several on separate lines. --gin.NAME=VALUE does the same.",
+)
+_LIST = flags.DEFINE_bool(
+  "list_components", False, "Lists what gin files can name, and exits."
+)
+_DESCRIBE = flags.DEFINE_string(
+  "describe", None, "Describes one component and its parameters, and exits."
+)
+_PRINT = flags.DEFINE_bool(
+  "print_config",
+  False,
+  "Prints the whole configuration, with the place of every binding and every "
+  "default, and exits.",
+)
+_TRACEBACK = flags.DEFINE_bool(
+  "traceback", False, "Shows where in the code an error arose."
+)
+
+
+class Failure(Exception):
+  """An end that is not success.
+
+  Attributes:
+    code: the exit code.
+  """
+
+  def __init__(self, message: str, code: int):
+    super().__init__(message)
+    self.code = code
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+  """What a binary was told.
+
+  Attributes:
+    argv: the command line.
+    gin_files: as given.
+    config: the configuration, checked.
+  """
+
+  argv: tuple[str, ...]
+  gin_files: tuple[str, ...]
+  config: config_lib.Config
+
+
+def run(main: Callable[[Command], None]) -> None:
+  """Runs a binary that reads gin: parses, checks, answers help, exits.
+
+  Args:
+    main: what the binary does with its configuration.
+  """
+  named: list[tuple[str, str]] = []
+
+  def parse(argv: Sequence[str]) -> list[str]:
+    rest = _take_gin_flags(argv, named)
+    try:
+      return flags.FLAGS(rest)
+    except flags.Error as error:
+      _exit(str(error), 2)
+
+  def start(arguments: Sequence[str]) -> None:
+    try:
+      _main(main, arguments, named)
+    except config_lib.ConfigError as error:
+      _exit(str(error), 2)
+    except Failure as error:
+      _exit(str(error), error.code)
+    except KeyboardInterrupt:
+      _exit("interrupted", 130)
+    except BrokenPipeError:
+      os._exit(0)
+
+  app.run(start, flags_parser=parse)
+
+
+def build(function: Callable[[], object], config: config_lib.Config):
+  """Runs what checks an experiment; its errors are the user's to mend.
+
+  Args:
+    function: builds, before anything is compiled.
+    config: for the places of what the messages name.
+
+  Returns:
+    What the function returns.
+
+  Raises:
+    Failure: in place of any error, in a line or two.
+  """
+  try:
+    return function()
+  except config_lib.ConfigError:
+    raise
+  except ValueError as error:
+    _show_traceback()
+    raise Failure(config.locate(str(error)), 2) from error
+  except Exception as error:
+    _show_traceback()
+    raise Failure(
+      f"the parts do not fit: {type(error).__name__}: "
+      f"{str(error).strip().splitlines()[0] if str(error) else ''}\n"
+      "  --traceback shows where",
+      2,
+    ) from error
+
+
+def _main(main, arguments: Sequence[str], named) -> None:
+  if len(arguments) > 1:
+    raise Failure(
+      f"unexpected argument '{arguments[1]}'; files are given by --gin_file", 2
+    )
+  if _LIST.value:
+    print(list_components())
+    return
+  if _DESCRIBE.value:
+    print(describe(_DESCRIBE.value))
+    return
+  if not _GIN_FILE.value:
+    shipped = sorted(p.name for p in config_lib.reader.gin_configs().glob("*"))
+    shipped = [n for n in shipped if n.endswith(".gin") and n != "base.gin"]
+    raise Failure(
+      f"name a gin file: --gin_file=NAME; shipped are {', '.join(shipped)}", 2
+    )
+  try:
+    config = config_lib.load(_GIN_FILE.value, _GIN_BINDINGS.value, named)
+  except config_lib.ConfigError:
+    _show_traceback()
+    raise
+  if _PRINT.value:
+    print(config.text())
+    return
+  for note in config.notes:
+    print(f"note: {note}", file=sys.stderr)
+  main(Command(tuple(sys.argv), tuple(_GIN_FILE.value), config))
+
+
+def list_components() -> str:
+  """Returns the menu: every component with the first line of its docstring."""
+  config_lib.register_all()
+  lines = []
+  for name, component in registry.components().items():
+    lines.append(f"{name:<34} {component.summary.partition('. ')[0]}")
+  return "\n".join(lines)
+
+
+def describe(name: str) -> str:
+  """Returns a component's docstring, parameters and defaults.
+
+  Args:
+    name: of the component.
+
+  Returns:
+    The text.
+
+  Raises:
+    ConfigError: if there is no such component.
+  """
+  config_lib.register_all()
+  component = config_lib.reader.find_component(name)
+  lines = [f"@{component.name}()  from {component.place}", ""]
+  lines += [inspect.getdoc(component.function) or "", "", "Parameters:"]
+  for parameter in component.parameters.values():
+    required = parameter.default is parameter.empty
+    default = getattr(parameter.default, "__name__", repr(parameter.default))
+    shown = "must be bound" if required else f"= {default}"
+    lines.append(f"  {component.name}.{parameter.name}  {shown}")
+  return "\n".join(lines)
+
+
+def run_name(gin_files: Sequence[str]) -> str:
+  """Names a run after its gin files."""
+  return "-".join(pathlib.Path(name).stem for name in gin_files)
+
+
+def _take_gin_flags(
+  argv: Sequence[str], named: list[tuple[str, str]]
+) -> list[str]:
+  """Moves `--gin.NAME=VALUE` and `--gin.NAME VALUE` out of the arguments."""
+  rest, words = [], iter(argv)
+  for word in words:
+    match = _GIN_FLAG.fullmatch(word)
+    if not match:
+      rest.append(word)
+      continue
+    name, value = match.groups()
+    value = next(words, None) if value is None else value
+    if value is None:
+      _exit(f"--gin.{name} needs a value: --gin.{name}=VALUE", 2)
+    named.append((name, value))
+  return rest
+
+
+def _show_traceback() -> None:
+  if _TRACEBACK.value:
+    import traceback
+
+    traceback.print_exc()
+
+
+def _exit(message: str, code: int):
+  sys.stdout.flush()
+  print(f"error: {message}", file=sys.stderr)
+  sys.exit(code)

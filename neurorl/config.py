@@ -1,0 +1,288 @@
+"""The front door: gin files and the command line in, one experiment out.
+
+The only module that imports gin. It lends gin's parser to `reader`, which
+checks what was written, and lets gin call the components. Past `Config.call`
+nothing knows gin.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import io
+import pathlib
+import tokenize
+from collections.abc import Sequence
+from typing import Any
+
+import gin
+from gin import config_parser
+
+from neurorl import bindings as bindings_lib
+from neurorl import external, reader, registry, type_checks
+from neurorl.bindings import Bindings, Macro, Reference
+from neurorl.reader import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """A checked configuration.
+
+  Attributes:
+    bindings: those in effect, by key.
+    imports: users' modules that gin files import, in order.
+    local_modules: files and folders of those that lay beside a gin file.
+    notes: what the user should know and no error is, a line each.
+  """
+
+  bindings: Bindings
+  imports: tuple[str, ...]
+  local_modules: tuple[pathlib.Path, ...]
+  notes: tuple[str, ...]
+
+  def call(self, root: str = bindings_lib.ROOT) -> Any:
+    """Calls the root component, and through it every component it names.
+
+    Args:
+      root: the component's name.
+
+    Returns:
+      What the component returns.
+
+    Raises:
+      ConfigError: if a component refuses its hyperparameters.
+    """
+    return _call(self, root)
+
+  def text(self, header: str = "") -> str:
+    """Returns this configuration as one self-contained gin file."""
+    return bindings_lib.text(self.bindings, self.imports, header)
+
+  def locate(self, message: str) -> str:
+    """Adds to a message the places of the settings that it names."""
+    places = {
+      f"{key} is set at {binding.place}"
+      for key, binding in self.bindings.items()
+      if key.component and f"{key.component}.{key.argument}" in message
+    }
+    return "\n  ".join([message, *sorted(places)])
+
+
+def load(
+  files: Sequence[str],
+  bindings: Sequence[str] = (),
+  named: Sequence[tuple[str, str]] = (),
+) -> Config:
+  """Reads and checks a configuration; calls nothing.
+
+  Args:
+    files: gin files, later ones winning: sought in the current directory, then
+      among the shipped ones.
+    bindings: gin text from the command line.
+    named: (name, value text) pairs from the command line.
+
+  Returns:
+    The configuration.
+
+  Raises:
+    ConfigError: for an unknown name, an unreadable value, a file that is not
+      there or includes itself, a binding or macro that nothing reads, a
+      component in a slot that takes another kind.
+  """
+  register_all()
+  found = reader.Reader(_parse)
+  for file in files:
+    found.read_file(file)
+  for text in bindings:
+    found.read_command_line(text)
+  for name, value in named:
+    found.read_command_line(f"{name} = {value}")
+  found.finish()
+  return Config(
+    found.bindings,
+    tuple(found.imports),
+    tuple(found.local_modules),
+    tuple(found.notes),
+  )
+
+
+def register_all() -> None:
+  """Registers every component that ships, and the third-party table."""
+  importlib.import_module("neurorl")
+  external.register()
+
+
+class _Delegate(config_parser.ParserDelegate):
+  """Makes our own data of what gin's parser reads."""
+
+  def configurable_reference(self, scoped_name, evaluate):
+    *scopes, name = scoped_name.split("/")
+    found = reader.find_component(name)
+    if not evaluate:
+      raise ConfigError(f"write @{scoped_name}(): components are called")
+    return Reference(tuple(scopes), found.name)
+
+  def macro(self, name):
+    if "/" in name:
+      raise ConfigError(f"%{name}: a macro has no scope; write %NAME")
+    return Macro(name)
+
+
+def _parse(text: str, file: str) -> list[reader.Statement]:
+  """Reads gin text into statements, with errors in our words."""
+  parser = None
+  try:
+    # gin's parser wants the last line ended.
+    parser = config_parser.ConfigParser(
+      io.StringIO(text.rstrip() + "\n"), _Delegate()
+    )
+    return [s for s in map(_statement, parser) if s is not None]
+  except (ValueError, SyntaxError, tokenize.TokenError) as error:
+    location = next(
+      (a for a in error.args if isinstance(a, config_parser.Location)), None
+    )
+    line = location.line_num if location else _line(error, parser)
+    content = location.line_content.strip() if location else ""
+    at = file if file == reader.COMMAND_LINE or not line else f"{file}:{line}"
+    shown = f" in '{content}'" if content else ""
+    message = f"{at}: {_message(error)}{shown}{_spell(content)}"
+    raise ConfigError(message) from None
+
+
+def _statement(statement: Any) -> reader.Statement | None:
+  line = statement.location.line_num
+  if isinstance(statement, config_parser.IncludeStatement):
+    return reader.Include(statement.filename, line)
+  if isinstance(statement, config_parser.ImportStatement):
+    return reader.Import(statement.module, line)
+  if isinstance(statement, config_parser.BindingStatement):
+    scope, selector, argument = statement[:3]
+    if not argument and "." not in selector:
+      return reader.Bind(scope, selector, "", statement.value, line)
+    return reader.Bind(scope, selector, argument, statement.value, line)
+  return None
+
+
+def _line(error: BaseException, parser) -> int | None:
+  if isinstance(error, tokenize.TokenError):
+    return error.args[1][0]
+  if isinstance(error, SyntaxError) and error.lineno:
+    return error.lineno
+  return parser.current_token.start[0] if parser else None
+
+
+def _message(error: BaseException) -> str:
+  """The first line of an error; gin appends its own frames to it."""
+  first = str(error.args[0] if error.args else error).strip().splitlines()[0]
+  unreadable = ("malformed node", "invalid syntax", "Unable to parse", "{}")
+  if any(words in first for words in unreadable):
+    return "cannot read the value"
+  return first
+
+
+def _spell(content: str) -> str:
+  value = content.partition("=")[2].strip()
+  if value.lower() in reader.SPELLING:
+    return f"; write {reader.SPELLING[value.lower()]}"
+  if value and value[0].isalpha():
+    return f"; a string is quoted: '{value}'"
+  return ""
+
+
+# The configuration being called, and the first error a component raised: what
+# gin calls is registered once a process.
+_ACTIVE: list[tuple[Config, list[ConfigError]]] = []
+_REGISTERED: dict[str, Any] = {}
+
+
+def _call(config: Config, root: str) -> Any:
+  """Hands the bindings to gin and calls the root; then clears gin."""
+  failure: list[ConfigError] = []
+  names = {call.name for call in bindings_lib.calls(config.bindings, root)}
+  for name in names:
+    _register(registry.find(name))
+  gin.clear_config()
+  try:
+    for key, binding in config.bindings.items():
+      if key.component in names:
+        value = bindings_lib.substitute(binding.value, config.bindings)
+        selector = _selector(key.component)
+        gin.bind_parameter(
+          (key.scope, selector, key.argument), _to_gin(value)
+        )
+    _ACTIVE.append((config, failure))
+    return gin.get_configurable(_selector(root))()
+  except Exception:
+    if failure:
+      # gin wraps what its callees raise; the user gets the error as it was.
+      raise failure[0] from failure[0].__cause__
+    raise
+  finally:
+    _ACTIVE.clear()
+    gin.clear_config()
+
+
+def _selector(name: str) -> str:
+  return f"neurorl.{name}"
+
+
+def _register(found: registry.Component) -> None:
+  """Makes a component known to gin, with its arguments checked at the call."""
+  if found.name in _REGISTERED:
+    _REGISTERED[found.name] = found
+    return
+
+  def call(**arguments):
+    current = _REGISTERED[found.name]
+    config, failure = _ACTIVE[-1]
+    try:
+      _check_arguments(current, arguments)
+      return current.function(**arguments)
+    except ValueError as error:
+      message = str(error)
+      if found.name not in message:
+        message = f"{found.name}: {message}"
+      if not failure:
+        failure.append(ConfigError(config.locate(message)))
+        failure[0].__cause__ = error
+      raise
+
+  # Anything goes here: `reader` has checked the names of the parameters.
+  call.__signature__ = inspect.Signature(
+    [inspect.Parameter("arguments", inspect.Parameter.VAR_KEYWORD)]
+  )
+  module, _, name = _selector(found.name).rpartition(".")
+  gin.register(name, module=module)(call)
+  _REGISTERED[found.name] = found
+
+
+def _check_arguments(
+  found: registry.Component, arguments: dict[str, Any]
+) -> None:
+  missing = [
+    f"{found.name}.{name}"
+    for name, parameter in found.parameters.items()
+    if parameter.default is parameter.empty and name not in arguments
+  ]
+  if missing:
+    raise ValueError(f"{' and '.join(missing)} must be bound")
+  hints = type_checks.hints(found)
+  for name, value in arguments.items():
+    expected = type_checks.check_type(value, hints.get(name, Any))
+    if expected:
+      raise ValueError(
+        f"{found.name}.{name} = {value!r}: expected {expected}, got "
+        f"{type(value).__name__}"
+      )
+
+
+def _to_gin(value: Any) -> Any:
+  if isinstance(value, dict):
+    return {_to_gin(k): _to_gin(v) for k, v in value.items()}
+  if isinstance(value, (list, tuple)):
+    return type(value)(_to_gin(item) for item in value)
+  if isinstance(value, Reference):
+    scoped = "/".join((*value.scopes, _selector(value.name)))
+    return gin.config.ConfigurableReference(scoped, True)
+  return value

@@ -1,0 +1,49 @@
+"""Many copies of one environment, each starting anew after its last step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+
+from neurorl.ops import trees
+from neurorl.types import Array, Environment, EnvironmentSpec, TimeStep, Tree
+
+
+class BatchedEnvironment(NamedTuple):
+  """Environments in lockstep.
+
+  Attributes:
+    reset: `keys [B] -> (states, timesteps)`.
+    step: `(keys [B], states, timesteps, actions) -> (states, timesteps)`; a
+      row whose timestep was `last` answers with the `first` of a new episode,
+      whatever the action.
+    spec: that of one environment.
+  """
+
+  reset: Callable[[Array], tuple[Tree, TimeStep]]
+  step: Callable[[Array, Tree, TimeStep, Array], tuple[Tree, TimeStep]]
+  spec: EnvironmentSpec
+
+
+def batch(environment: Environment) -> BatchedEnvironment:
+  """Batches an environment.
+
+  Args:
+    environment: one environment.
+
+  Returns:
+    Any number of it.
+  """
+
+  def step_one(key, state, last, action):
+    # One key serves both: only one of the two results is kept.
+    stepped = environment.step(key, state, action)
+    restarted = environment.reset(key)
+    return trees.where(last, restarted, stepped)
+
+  def step(keys, states, timesteps, actions):
+    return jax.vmap(step_one)(keys, states, timesteps.last, actions)
+
+  return BatchedEnvironment(jax.vmap(environment.reset), step, environment.spec)

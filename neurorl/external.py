@@ -1,0 +1,117 @@
+"""One table of third-party components, by their own names.
+
+Two kinds say what a call in a gin file means:
+
+* constructor: the call builds (`@optax.scale_by_adam()`).
+* function: the call returns the function, with what is bound applied
+  (`@jax.nn.relu()`).
+
+A name is resolved only when a gin file uses it: `import neurorl` stays light.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from neurorl import registry
+
+_CONSTRUCTORS = (
+  "optax.adaptive_grad_clip",
+  "optax.add_decayed_weights",
+  "optax.add_noise",
+  "optax.centralize",
+  "optax.clip",
+  "optax.clip_by_global_norm",
+  "optax.ema",
+  "optax.identity",
+  "optax.normalize_by_update_norm",
+  "optax.scale",
+  "optax.scale_by_adam",
+  "optax.scale_by_adamax",
+  "optax.scale_by_amsgrad",
+  "optax.scale_by_belief",
+  "optax.scale_by_lion",
+  "optax.scale_by_novograd",
+  "optax.scale_by_optimistic_gradient",
+  "optax.scale_by_radam",
+  "optax.scale_by_rms",
+  "optax.scale_by_rss",
+  "optax.scale_by_sm3",
+  "optax.scale_by_stddev",
+  "optax.scale_by_trust_ratio",
+  "optax.scale_by_yogi",
+  "optax.trace",
+  "hk.initializers.Constant",
+  "hk.initializers.Identity",
+  "hk.initializers.Orthogonal",
+  "hk.initializers.RandomNormal",
+  "hk.initializers.RandomUniform",
+  "hk.initializers.TruncatedNormal",
+  "hk.initializers.UniformScaling",
+  "hk.initializers.VarianceScaling",
+)
+
+# Function -> its run-time arguments, which gin may not bind.
+_FUNCTIONS = {
+  "jax.nn.celu": ("x",),
+  "jax.nn.elu": ("x",),
+  "jax.nn.gelu": ("x",),
+  "jax.nn.hard_tanh": ("x",),
+  "jax.nn.leaky_relu": ("x",),
+  "jax.nn.mish": ("x",),
+  "jax.nn.relu": ("x",),
+  "jax.nn.relu6": ("x",),
+  "jax.nn.selu": ("x",),
+  "jax.nn.sigmoid": ("x",),
+  "jax.nn.silu": ("x",),
+  "jax.nn.softplus": ("x",),
+  "jax.nn.soft_sign": ("x",),
+  "jax.nn.tanh": ("x",),
+}
+
+_RUN_TIME = "is a run-time argument, given by the library"
+
+
+def register() -> None:
+  """Enters the table in the registry, resolving nothing."""
+  for name in _CONSTRUCTORS:
+    load = functools.partial(_resolve, name)
+    registry.add(registry.Component(name, name, load))
+  for name, run_time in _FUNCTIONS.items():
+    load = functools.partial(_returning, name, run_time)
+    denied = dict.fromkeys(run_time, _RUN_TIME)
+    registry.add(registry.Component(name, name, load, denied))
+
+
+def _resolve(name: str) -> Callable[..., Any]:
+  module, _, attribute = name.rpartition(".")
+  module = {"hk": "haiku", "hk.initializers": "haiku.initializers"}.get(
+    module, module
+  )
+  return getattr(importlib.import_module(module), attribute)
+
+
+def _returning(name: str, run_time: tuple[str, ...]) -> Callable[..., Any]:
+  """A function of the hyperparameters alone that returns the function."""
+  function = _resolve(name)
+
+  def bind(**hyperparameters):
+    if hyperparameters:
+      return functools.partial(function, **hyperparameters)
+    return function
+
+  signature = inspect.signature(function)
+  bind.__signature__ = signature.replace(
+    parameters=[
+      p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+      for p in signature.parameters.values()
+      if p.name not in run_time
+    ]
+  )
+  bind.__doc__ = function.__doc__
+  bind.__name__ = getattr(function, "__name__", "function")
+  return bind

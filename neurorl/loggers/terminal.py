@@ -1,0 +1,119 @@
+"""Progress for a person: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
+
+from neurorl.registry import component
+from neurorl.types import Logger, Row, RunInfo
+
+_BAR = 20
+
+
+@component
+def terminal(lines: int = 20) -> Callable[[RunInfo], Logger]:
+  """Shows steps, speed, time left, returns and loss, and a final table.
+
+  On a terminal one line is redrawn; elsewhere (a log file, a queue) lines are
+  printed.
+
+  Args:
+    lines: how many lines at most where they are not redrawn; evaluations are
+      always printed.
+
+  Returns:
+    The logger's recipe.
+
+  Raises:
+    ValueError: if `lines` is negative.
+  """
+  if lines < 0:
+    raise ValueError(f"terminal.lines must be >= 0, got {lines}")
+
+  def build(info: RunInfo) -> Logger:
+    display = _Display(info, lines, sys.stdout)
+    return Logger(display.write, display.finish)
+
+  return build
+
+
+class _Display:
+  """What has been shown, and when."""
+
+  def __init__(self, info: RunInfo, lines: int, stream: TextIO):
+    self._info = info
+    self._stream = stream
+    self._live = stream.isatty()
+    self._every = info.total_steps / lines if lines else float("inf")
+    self._next = 0.0
+    self._started = time.monotonic()
+    self._held: dict[str, float] = {}
+
+  def write(self, rows: Sequence[Row]) -> None:
+    mean = _mean(rows)
+    self._held |= mean
+    line = self._line(self._held)
+    evaluated = "evaluation/episode_return" in mean
+    if self._live:
+      self._stream.write(f"\r\x1b[K{line}" + ("\n" if evaluated else ""))
+    elif evaluated or mean["budget_steps"] >= self._next:
+      self._next = mean["budget_steps"] + self._every
+      self._stream.write(line + "\n")
+    self._stream.flush()
+
+  def finish(self, summary: Mapping[str, Any]) -> None:
+    if self._live:
+      self._stream.write("\r\x1b[K")
+    score = summary["evaluation"]["episode_return"]
+    low, high = score["ci95"]
+    seeds = " ".join(f"{x:.3f}" for x in score["per_seed"])
+    rows = [
+      ("environment steps", f"{summary['environment_steps']:,}"),
+      ("learner updates", f"{summary['learner_updates']:,}"),
+      ("seconds", f"{summary['seconds']:.1f}"),
+      ("seconds to first update", f"{summary['seconds_to_first_update']:.1f}"),
+      ("steps per second", f"{summary['steps_per_second']:,.0f}"),
+      (
+        "evaluation return (IQM)",
+        f"{score['iqm']:.3f}  95% interval [{low:.3f}, {high:.3f}]",
+      ),
+      ("evaluation return per seed", seeds),
+      ("run directory", str(self._info.run_dir)),
+    ]
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+      self._stream.write(f"  {name:<{width}}  {value}\n")
+    self._stream.flush()
+
+  def _line(self, row: Row) -> str:
+    part = min(row["budget_steps"] / self._info.total_steps, 1.0)
+    elapsed = time.monotonic() - self._started
+    left = elapsed / part - elapsed if part else 0.0
+    filled = round(part * _BAR)
+    words = [
+      f"[{'#' * filled}{'.' * (_BAR - filled)}] {part:4.0%}",
+      f"{row['budget_steps']:>11,.0f} steps",
+      f"{row.get('steps_per_second', 0):>8,.0f}/s",
+      f"{left:>4.0f}s left",
+    ]
+    for label, name in [
+      ("return", "training/episode_return"),
+      ("loss", "loss/total"),
+      ("eval", "evaluation/episode_return"),
+    ]:
+      if name in row:
+        words.append(f"{label} {row[name]:.3g}")
+    return "  ".join(words)
+
+
+def _mean(rows: Sequence[Row]) -> dict[str, float]:
+  """Averages each name over the seeds that have it."""
+  names = dict.fromkeys(name for row in rows for name in row)
+  return {
+    name: sum(values) / len(values)
+    for name in names
+    if (values := [row[name] for row in rows if name in row])
+  }

@@ -1,0 +1,82 @@
+"""Bootstraps: what a state is worth, in the space the head predicts in.
+
+Each maps inputs to `[T+1, B]`, without gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from neurorl.losses.predictions import select
+from neurorl.ops import outputs as outputs_lib
+from neurorl.registry import component
+from neurorl.types import Array, LossInputs
+
+Bootstrap = Callable[[LossInputs], Array]
+
+
+@component
+def double_q(head: str = "q") -> Bootstrap:
+  """The target's value of the action that the online values prefer.
+
+  van Hasselt et al. (2016), https://arxiv.org/abs/1509.06461
+
+  Args:
+    head: a head of action values, `'mean'` `[T+1, B, A]`.
+
+  Returns:
+    The bootstrap.
+  """
+
+  def bootstrap(inputs: LossInputs) -> Array:
+    online = outputs_lib.read(inputs.online, head, "double_q")
+    target = outputs_lib.read(inputs.target, head, "double_q")
+    preferred = jnp.argmax(jax.lax.stop_gradient(online), axis=-1)
+    return select(target, preferred)
+
+  return bootstrap
+
+
+@component
+def max_q(head: str = "q") -> Bootstrap:
+  """The target's greatest action value.
+
+  Watkins and Dayan (1992), https://doi.org/10.1007/BF00992698
+
+  Args:
+    head: a head of action values, `'mean'` `[T+1, B, A]`.
+
+  Returns:
+    The bootstrap.
+  """
+
+  def bootstrap(inputs: LossInputs) -> Array:
+    return jnp.max(outputs_lib.read(inputs.target, head, "max_q"), axis=-1)
+
+  return bootstrap
+
+
+@component
+def sarsa(head: str = "q") -> Bootstrap:
+  """The target's value of the action that was taken next.
+
+  At a time-out that is the action the actor chose there, which the environment
+  did not follow.
+
+  Rummery and Niranjan (1994), CUED/F-INFENG/TR 166
+
+  Args:
+    head: a head of action values, `'mean'` `[T+1, B, A]`.
+
+  Returns:
+    The bootstrap.
+  """
+
+  def bootstrap(inputs: LossInputs) -> Array:
+    q = outputs_lib.read(inputs.target, head, "sarsa")
+    return select(q, inputs.steps.action)
+
+  return bootstrap

@@ -1,0 +1,111 @@
+"""Targets: return estimators over a sequence, without gradient.
+
+Each takes the loss inputs and returns `[T, B]`, in the space the head predicts
+in: with a transform, bootstraps are inverted, returns are estimated in the
+task's own units, and the result is transformed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+
+from neurorl.losses.bootstraps import Bootstrap
+from neurorl.ops import episodes, returns
+from neurorl.ops.transforms import IDENTITY, Transform
+from neurorl.registry import component
+from neurorl.types import Array, LossInputs
+
+Target = Callable[[LossInputs], Array]
+# (rewards, discounts, values, inputs) -> returns, [T, B] each
+Estimator = Callable[[Array, Array, Array, LossInputs], Array]
+
+
+def _target(
+  estimator: Estimator, bootstrap: Bootstrap, transform: Transform | None
+) -> Target:
+  transform = transform or IDENTITY
+
+  def target(inputs: LossInputs) -> Array:
+    values = transform.invert(bootstrap(inputs))[1:]
+    rewards = inputs.steps.timestep.reward[1:]
+    estimate = estimator(rewards, inputs.discount, values, inputs)
+    return jax.lax.stop_gradient(transform.apply(estimate))
+
+  return target
+
+
+@component
+def lambda_returns(
+  bootstrap: Bootstrap, lambda_: float, transform: Transform | None = None
+) -> Target:
+  """A mix of n-step returns of all lengths.
+
+  Args:
+    bootstrap: what a state is worth.
+    lambda_: 0 for one-step returns, 1 for the longest; in [0, 1].
+    transform: how the head squashes values, if it does.
+
+  Returns:
+    The target.
+
+  Raises:
+    ValueError: if lambda_ is out of range.
+  """
+  if not 0.0 <= lambda_ <= 1.0:
+    raise ValueError(f"lambda_returns.lambda_ must be in [0, 1], got {lambda_}")
+
+  def estimator(rewards, discounts, values, inputs):
+    traces = episodes.traces(inputs.steps.timestep, lambda_)
+    return returns.lambda_returns(rewards, discounts, values, traces)
+
+  return _target(estimator, bootstrap, transform)
+
+
+@component
+def n_step_returns(
+  bootstrap: Bootstrap, n: int, transform: Transform | None = None
+) -> Target:
+  """The sum of n rewards, then the bootstrap.
+
+  Args:
+    bootstrap: what a state is worth.
+    n: rewards summed, fewer at the end of an episode or sequence; at least 1.
+    transform: how the head squashes values, if it does.
+
+  Returns:
+    The target.
+
+  Raises:
+    ValueError: if n is not positive.
+  """
+  if n < 1:
+    raise ValueError(f"n_step_returns.n must be >= 1, got {n}")
+
+  def estimator(rewards, discounts, values, inputs):
+    traces = episodes.traces(inputs.steps.timestep, 1.0)
+    return returns.n_step_returns(rewards, discounts, values, traces, n)
+
+  return _target(estimator, bootstrap, transform)
+
+
+@component
+def one_step_returns(
+  bootstrap: Bootstrap, transform: Transform | None = None
+) -> Target:
+  """One reward, then the bootstrap.
+
+  Args:
+    bootstrap: what a state is worth.
+    transform: how the head squashes values, if it does.
+
+  Returns:
+    The target.
+  """
+
+  def estimator(rewards, discounts, values, inputs):
+    del inputs
+    return rewards + discounts * values
+
+  return _target(estimator, bootstrap, transform)

@@ -1,0 +1,32 @@
+"""Haiku, and nothing but: torsos, cores, heads, and the agent they make.
+
+What lives here: recipes of modules. A torso maps observations to vectors, a
+core carries memory over time, a head predicts something from the core's
+output; `agent` joins them and returns pure functions (`types.Agent`).
+
+May import: `types`, `registry`, `ops`, jax, haiku.
+
+To add one: a torso is `(observation spec) -> module`, called with `[..., *obs]`;
+a core is `() -> module` with `initial_state(B)`, `step(x, reset, state)` and
+`unroll(x, reset, state)` (see `cores.Core`); a head is `(environment spec) ->
+module`, called with `(embedding, timestep, mode)` and returning a mapping with
+`'mean'`. All three run inside `hk.transform`. Decorate the function of
+hyperparameters that returns one with `@component`; the tables in
+`tests/networks` then test it by one line.
+"""
+
+from neurorl.networks.agent import agent
+from neurorl.networks.cores import Core, gru, lstm
+from neurorl.networks.heads import dueling_q_head, q_head
+from neurorl.networks.torsos import minatar_cnn, mlp
+
+__all__ = [
+  "Core",
+  "agent",
+  "dueling_q_head",
+  "gru",
+  "lstm",
+  "minatar_cnn",
+  "mlp",
+  "q_head",
+]

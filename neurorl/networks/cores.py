@@ -1,0 +1,230 @@
+"""Recurrent cores: memory over time, reset where an episode begins.
+
+A gated core computes its input projection for all times at once, outside the
+scan: only the hidden-to-hidden product is sequential.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+from neurorl.ops import trees
+from neurorl.registry import component
+from neurorl.types import Array, Tree
+
+
+class Core(Protocol):
+  """What a core module offers; `reset` is true where an episode begins."""
+
+  def initial_state(self, batch_size: int) -> Tree:
+    """Returns the state at an episode's beginning, `[B, ...]`."""
+
+  def step(self, x: Array, reset: Array, state: Tree) -> tuple[Array, Tree]:
+    """Takes `x` `[B, D]` and `reset` `[B]`; returns `[B, H]` and the state."""
+
+  def unroll(self, x: Array, reset: Array, state: Tree) -> tuple[Array, Tree]:
+    """Takes `x` `[T, B, D]` and `reset` `[T, B]`; returns `[T, B, H]`."""
+
+
+CoreRecipe = Callable[[], Core]
+
+
+class GatedCore(hk.Module):
+  """A core whose gates add an input and a recurrent projection.
+
+  A subclass names its gates and its cell; unrolling and resets are here.
+  """
+
+  gates: int  # how many vectors of `hidden_size` the cell reads
+
+  def __init__(
+    self,
+    hidden_size: int,
+    learn_initial_state: bool = False,
+    name: str | None = None,
+  ):
+    super().__init__(name=name)
+    self.hidden_size = hidden_size
+    self.learn_initial_state = learn_initial_state
+
+  def zero_state(self) -> Tree:
+    """Returns one row's state of zeros."""
+    raise NotImplementedError
+
+  def cell(self, weights: Tree, inputs: Array, state: Tree):
+    """Advances by one step; returns the output `[B, H]` and the state."""
+    raise NotImplementedError
+
+  def recurrent_weights(self) -> Tree:
+    """Returns what `cell` multiplies its state with."""
+    return self._weights("w_h", self.hidden_size)
+
+  def _weights(self, name: str, fan_in: int) -> Array:
+    init = hk.initializers.TruncatedNormal(1.0 / fan_in**0.5)
+    shape = (fan_in, self.gates * self.hidden_size)
+    return hk.get_parameter(name, shape, init=init)
+
+  def _project(self, x: Array) -> Array:
+    bias = hk.get_parameter(
+      "b", (self.gates * self.hidden_size,), init=jnp.zeros
+    )
+    return x @ self._weights("w_i", x.shape[-1]) + bias
+
+  def initial_state(self, batch_size: int) -> Tree:
+    """Returns the state at an episode's beginning, `[B, ...]`."""
+    state = self.zero_state()
+    if self.learn_initial_state:
+      leaves, structure = jax.tree.flatten(state)
+      leaves = [
+        hk.get_parameter(f"initial_{i}", leaf.shape, init=jnp.zeros)
+        for i, leaf in enumerate(leaves)
+      ]
+      state = jax.tree.unflatten(structure, leaves)
+    return jax.tree.map(
+      lambda x: jnp.broadcast_to(x, (batch_size, *x.shape)), state
+    )
+
+  def step(self, x: Array, reset: Array, state: Tree) -> tuple[Array, Tree]:
+    """Advances by one step `[B, ...]`."""
+    state = trees.where(reset, self.initial_state(x.shape[0]), state)
+    return self.cell(self.recurrent_weights(), self._project(x), state)
+
+  def unroll(self, x: Array, reset: Array, state: Tree) -> tuple[Array, Tree]:
+    """Advances by `[T, B, ...]` steps."""
+    initial = self.initial_state(x.shape[1])
+    weights = self.recurrent_weights()
+
+    def body(state, inputs_and_reset):
+      inputs, begins = inputs_and_reset
+      state = trees.where(begins, initial, state)
+      output, state = self.cell(weights, inputs, state)
+      return state, output
+
+    state, outputs = jax.lax.scan(body, state, (self._project(x), reset))
+    return outputs, state
+
+
+class LSTMState(NamedTuple):
+  """State of an LSTM, `[B, H]` each."""
+
+  hidden: Array
+  cell: Array
+
+
+class LSTM(GatedCore):
+  """Long short-term memory, with a forget-gate bias of 1."""
+
+  gates = 4
+
+  def zero_state(self) -> LSTMState:
+    """Returns one row's state of zeros."""
+    zeros = jnp.zeros(self.hidden_size)
+    return LSTMState(zeros, zeros)
+
+  def cell(self, weights: Array, inputs: Array, state: LSTMState):
+    """Advances by one step; returns the output `[B, H]` and the state."""
+    gates = inputs + state.hidden @ weights
+    i, g, f, o = jnp.split(gates, 4, axis=-1)
+    kept = jax.nn.sigmoid(f + 1.0) * state.cell
+    cell = kept + jax.nn.sigmoid(i) * jnp.tanh(g)
+    hidden = jax.nn.sigmoid(o) * jnp.tanh(cell)
+    return hidden, LSTMState(hidden, cell)
+
+
+class GRU(GatedCore):
+  """Gated recurrent unit."""
+
+  gates = 3
+
+  def zero_state(self) -> Array:
+    """Returns one row's state of zeros."""
+    return jnp.zeros(self.hidden_size)
+
+  def cell(self, weights: Array, inputs: Array, state: Array):
+    """Advances by one step; returns the output `[B, H]` and the state."""
+    size = self.hidden_size
+    recurrent = state @ weights[:, : 2 * size]
+    z, r = jnp.split(
+      jax.nn.sigmoid(inputs[:, : 2 * size] + recurrent), 2, axis=-1
+    )
+    candidate = jnp.tanh(
+      inputs[:, 2 * size :] + (r * state) @ weights[:, 2 * size :]
+    )
+    state = (1.0 - z) * state + z * candidate
+    return state, state
+
+
+def _check(name: str, hidden_size: int) -> None:
+  if hidden_size < 1:
+    raise ValueError(f"{name}.hidden_size must be >= 1, got {hidden_size}")
+
+
+@component
+def lstm(
+  hidden_size: int = 128, learn_initial_state: bool = False
+) -> CoreRecipe:
+  """A long short-term memory core.
+
+  Hochreiter and Schmidhuber (1997), https://doi.org/10.1162/neco.1997.9.8.1735
+
+  Args:
+    hidden_size: units, at least 1.
+    learn_initial_state: whether the state at an episode's beginning is learned
+      or zeros.
+
+  Returns:
+    The core's recipe.
+
+  Raises:
+    ValueError: if `hidden_size` is not positive.
+  """
+  _check("lstm", hidden_size)
+  return functools.partial(LSTM, hidden_size, learn_initial_state, name="lstm")
+
+
+@component
+def gru(
+  hidden_size: int = 128, learn_initial_state: bool = False
+) -> CoreRecipe:
+  """A gated recurrent unit core.
+
+  Cho et al. (2014), https://arxiv.org/abs/1406.1078
+
+  Args:
+    hidden_size: units, at least 1.
+    learn_initial_state: whether the state at an episode's beginning is learned
+      or zeros.
+
+  Returns:
+    The core's recipe.
+
+  Raises:
+    ValueError: if `hidden_size` is not positive.
+  """
+  _check("gru", hidden_size)
+  return functools.partial(GRU, hidden_size, learn_initial_state, name="gru")
+
+
+class FeedForward:
+  """No core: the output is the input, the state is empty."""
+
+  def initial_state(self, batch_size: int) -> Tree:
+    """Returns the empty state."""
+    del batch_size
+    return ()
+
+  def step(self, x: Array, reset: Array, state: Tree) -> tuple[Array, Tree]:
+    """Returns its input."""
+    del reset
+    return x, state
+
+  def unroll(self, x: Array, reset: Array, state: Tree) -> tuple[Array, Tree]:
+    """Returns its input."""
+    del reset
+    return x, state

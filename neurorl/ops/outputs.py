@@ -1,0 +1,35 @@
+"""Reading an agent's outputs, with an error that names what there is."""
+
+from __future__ import annotations
+
+from neurorl import registry
+from neurorl.types import Array, Outputs
+
+
+def read(outputs: Outputs, head: str, reader: str, entry: str = "mean") -> Array:
+  """Reads what a head predicted.
+
+  Args:
+    outputs: of the agent.
+    head: the head's name.
+    reader: who reads, for the message.
+    entry: which of the head's predictions.
+
+  Returns:
+    The prediction, `[..., ...]`.
+
+  Raises:
+    ValueError: if the agent has no such head, or the head no such entry.
+  """
+  heads = sorted(name for name in outputs if name != "embedding")
+  if head not in heads:
+    raise ValueError(
+      f"{reader} reads head '{head}', but this agent has heads "
+      f"{', '.join(heads)}{registry.nearest(head, heads)}"
+    )
+  if entry not in outputs[head]:
+    raise ValueError(
+      f"{reader} reads '{entry}' of head '{head}', which predicts "
+      f"{', '.join(sorted(outputs[head]))}"
+    )
+  return outputs[head][entry]

@@ -1,0 +1,79 @@
+"""Return estimators over `[T, B]`, correct at episode ends by their traces.
+
+All take rewards and discounts of transitions, and `values[t]`, the value of
+where transition t arrives. A trace of 0 at a transition bootstraps there; so
+`episodes.traces` makes any of them stop at terminations and time-outs.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import chex
+import jax
+
+from neurorl.types import Array
+
+
+def lambda_returns(
+  rewards: Array, discounts: Array, values: Array, traces: Array
+) -> Array:
+  """Mixes n-step returns of all lengths.
+
+  G_t = r_t + d_t * ((1 - l_t) * v_t + l_t * G_{t+1}), with G_T = v_T.
+
+  Traces of 0 give TD(0), traces of 1 the Monte-Carlo return bootstrapped at the
+  end. With values max_a Q this is Peng's Q(lambda), with Q of the action taken
+  Sarsa(lambda).
+
+  Sutton and Barto (2018), chapter 12, http://incompleteideas.net/book
+
+  Args:
+    rewards: `[T, B]`.
+    discounts: `[T, B]`.
+    values: `[T, B]`, of where each transition arrives.
+    traces: `[T, B]`.
+
+  Returns:
+    `[T, B]` returns.
+  """
+  import rlax
+
+  chex.assert_rank([rewards, discounts, values, traces], 2)
+  chex.assert_equal_shape([rewards, discounts, values, traces])
+  return jax.vmap(rlax.lambda_returns, in_axes=1, out_axes=1)(
+    rewards, discounts, values, traces
+  )
+
+
+def n_step_returns(
+  rewards: Array, discounts: Array, values: Array, traces: Array, n: int
+) -> Array:
+  """Sums n rewards and bootstraps.
+
+  G_t = r_t + d_t * ... with n rewards, ended early where a trace is 0 and at
+  the end of the sequence. n = 1 gives TD(0), n = T the lambda return with the
+  same traces.
+
+  Sutton and Barto (2018), chapter 7, http://incompleteideas.net/book
+
+  Args:
+    rewards: `[T, B]`.
+    discounts: `[T, B]`.
+    values: `[T, B]`, of where each transition arrives.
+    traces: `[T, B]`.
+    n: steps, at least 1.
+
+  Returns:
+    `[T, B]` returns.
+  """
+  import rlax
+
+  chex.assert_rank([rewards, discounts, values, traces], 2)
+  chex.assert_equal_shape([rewards, discounts, values, traces])
+  # n beyond the sequence adds nothing and rlax refuses it.
+  n = min(n, rewards.shape[0])
+  estimator = functools.partial(rlax.n_step_bootstrapped_returns, n=n)
+  return jax.vmap(
+    lambda r, d, v, l: estimator(r, d, v, lambda_t=l), in_axes=1, out_axes=1
+  )(rewards, discounts, values, traces)

@@ -1,0 +1,55 @@
+"""Invertible transforms that squash values of any scale for a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from neurorl.registry import component
+from neurorl.types import Array
+
+
+class Transform(NamedTuple):
+  """A pair of functions, each the other's inverse.
+
+  Attributes:
+    apply: values to what a network predicts.
+    invert: what a network predicts to values.
+  """
+
+  apply: Callable[[Array], Array]
+  invert: Callable[[Array], Array]
+
+
+@component
+def signed_hyperbolic(epsilon: float = 1e-3) -> Transform:
+  """Squashes values by about a square root, and stays invertible.
+
+  h(x) = sign(x) (sqrt(|x| + 1) - 1) + epsilon x
+
+  Pohlen et al. (2018), https://arxiv.org/abs/1805.11593
+
+  Args:
+    epsilon: slope at infinity, above 0.
+
+  Returns:
+    The transform.
+
+  Raises:
+    ValueError: if epsilon is not positive.
+  """
+  if epsilon <= 0:
+    raise ValueError(
+      f"signed_hyperbolic.epsilon must be above 0, got {epsilon}"
+    )
+  import rlax
+
+  return Transform(
+    apply=lambda x: rlax.signed_hyperbolic(x, epsilon),
+    invert=lambda x: rlax.signed_parabolic(x, epsilon),
+  )
+
+
+IDENTITY = Transform(apply=jnp.asarray, invert=jnp.asarray)

@@ -1,0 +1,49 @@
+"""Helpers over trees of arrays."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from neurorl.types import Array, Tree
+
+
+def where(condition: Array, x: Tree, y: Tree) -> Tree:
+  """Selects between two trees along their leading axes.
+
+  Args:
+    condition: `[...]` bool; a prefix of every leaf's shape.
+    x: taken where the condition holds.
+    y: taken elsewhere.
+
+  Returns:
+    A tree like both.
+  """
+
+  def select(a, b):
+    extra = a.ndim - condition.ndim
+    return jnp.where(condition.reshape(condition.shape + (1,) * extra), a, b)
+
+  return jax.tree.map(select, x, y)
+
+
+def size_in_bytes(tree: Tree) -> int:
+  """Adds up the memory of a tree of arrays or shapes."""
+  return sum(
+    leaf.size * jax.dtypes.canonicalize_dtype(leaf.dtype).itemsize
+    for leaf in jax.tree.leaves(tree)
+  )
+
+
+def masked_mean(values: Array, mask: Array) -> Array:
+  """Averages what the mask lets through; 0 where it lets nothing.
+
+  Args:
+    values: `[...]`; not read where the mask is 0, so that an infinity there
+      does not reach the result.
+    mask: `[...]` float32, zeros and ones.
+
+  Returns:
+    `[]`.
+  """
+  return jnp.sum(jnp.where(mask > 0, values, 0.0)) / jnp.maximum(mask.sum(), 1)

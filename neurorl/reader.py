@@ -1,0 +1,320 @@
+"""Reads gin files and the command line into bindings, each with its place.
+
+Includes are resolved here, and what nothing reads is found here. The syntax is
+gin's: `config` hands in the parser.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import pathlib
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from neurorl import bindings as bindings_lib
+from neurorl import registry, type_checks
+from neurorl.bindings import Binding, Key, Macro, Place, Reference
+
+COMMAND_LINE = "command line"
+# What other languages and YAML write, and what gin wants.
+SPELLING = {
+  "true": "True",
+  "false": "False",
+  "none": "None",
+  "null": "None",
+  "inf": "a number",
+  "-inf": "a number",
+  "nan": "a number",
+}
+
+
+class ConfigError(ValueError):
+  """A mistake in a gin file or on the command line, told in a line or two."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Include:
+  """`include 'file'`."""
+
+  file: str
+  line: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Import:
+  """`import module`."""
+
+  module: str
+  line: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Bind:
+  """`scope/selector.argument = value`; the argument is empty for a macro."""
+
+  scope: str
+  selector: str
+  argument: str
+  value: Any
+  line: int
+
+
+Statement = Include | Import | Bind
+# (text, name of the file) -> statements
+Parse = Callable[[str, str], list[Statement]]
+
+
+def gin_configs() -> pathlib.Path:
+  """Returns the folder of shipped gin files, in a checkout or a wheel."""
+  package = pathlib.Path(__file__).resolve().parent
+  inside = package / "gin_configs"
+  return inside if inside.is_dir() else package.parent / "gin_configs"
+
+
+def find_component(name: str, place: Place | None = None) -> registry.Component:
+  """Finds a component, or says which names are near."""
+  found = registry.find(name)
+  if found is None:
+    at = f"{place}: " if place else ""
+    hint = registry.nearest(name, registry.components())
+    raise ConfigError(
+      f"{at}unknown component '{name}'{hint} (--list_components shows all)"
+    )
+  return found
+
+
+class Reader:
+  """Collects bindings file by file, and what was live at each file's end."""
+
+  def __init__(self, parse: Parse):
+    self.bindings: dict[Key, Binding] = {}
+    self.imports: list[str] = []
+    self.local_modules: list[pathlib.Path] = []
+    self.notes: list[str] = []
+    self._parse = parse
+    self._was_live: set[tuple[Key, Place]] = set()
+    self._top_level: str = COMMAND_LINE
+    self._origin: dict[Key, str] = {}
+
+  def read_file(self, name: str) -> None:
+    """Reads a file named by the user, and all that it includes."""
+    path = _find_file(name, [pathlib.Path.cwd(), gin_configs()], None)
+    self._top_level = _short(path)
+    self._read(path, ())
+    self._top_level = COMMAND_LINE
+
+  def read_command_line(self, text: str) -> None:
+    """Reads bindings given on the command line."""
+    for statement in self._parse_command_line(text):
+      if not isinstance(statement, Bind):
+        raise ConfigError(
+          f"{COMMAND_LINE}: only bindings are allowed here, got '{text}'"
+        )
+      self._bind(statement, Place(COMMAND_LINE, 0))
+
+  def finish(self) -> None:
+    """Checks references, macros, and that nothing is bound in vain."""
+    self._boundary()
+    live = bindings_lib.live_keys(self.bindings)
+    for binding in self.bindings.values():
+      if binding.key in live:
+        self._check_macros(binding)
+        _check_slots(binding)
+    for key, binding in self.bindings.items():
+      if key in live:
+        continue
+      why = bindings_lib.explain_idle(binding, self.bindings)
+      if (key, binding.place) not in self._was_live:
+        raise ConfigError(f"{why}; remove it, or bind what would read it")
+      self.notes.append(f"{why} any more")
+
+  def _read(
+    self, path: pathlib.Path, including: tuple[pathlib.Path, ...]
+  ) -> None:
+    if path in including:
+      chain = " -> ".join(p.name for p in (*including, path))
+      raise ConfigError(f"circular include: {chain}")
+    try:
+      text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+      raise ConfigError(f"cannot read gin file '{path}': {error}") from None
+    seen: dict[Key, Place] = {}
+    for statement in self._parse(text, _short(path)):
+      place = Place(_short(path), statement.line)
+      if isinstance(statement, Include):
+        folders = [path.parent, gin_configs(), pathlib.Path.cwd()]
+        included = _find_file(statement.file, folders, place)
+        self._read(included, (*including, path))
+      elif isinstance(statement, Import):
+        self._import(statement.module, path.parent, place)
+      else:
+        key = self._bind(statement, place)
+        if key in seen:
+          raise ConfigError(
+            f"{place}: {key} is bound twice in this file, first at {seen[key]}"
+          )
+        seen[key] = place
+    self._boundary()
+
+  def _parse_command_line(self, text: str) -> list[Statement]:
+    """Parses bindings; a value that gin cannot read is taken as a string."""
+    try:
+      return self._parse(text, COMMAND_LINE)
+    except ConfigError as error:
+      statements = []
+      for line in filter(str.strip, text.splitlines()):
+        name, equals, value = (part.strip() for part in line.partition("="))
+        try:
+          statements += self._parse(line, COMMAND_LINE)
+          continue
+        except ConfigError:
+          if not (equals and _is_name(name) and _may_be_string(value)):
+            raise error from None
+        statements += self._parse(f"{name} = {value!r}", COMMAND_LINE)
+        self.notes.append(f"{COMMAND_LINE}: {name} = '{value}' read as a string")
+      return statements
+
+  def _boundary(self) -> None:
+    for key in bindings_lib.live_keys(self.bindings):
+      if key in self.bindings:
+        self._was_live.add((key, self.bindings[key].place))
+
+  def _bind(self, statement: Bind, place: Place) -> Key:
+    if statement.argument:
+      found = find_component(statement.selector, place)
+      key = Key(statement.scope, found.name, statement.argument)
+      _check_parameter(found, statement.argument, place)
+    else:
+      key = Key("", "", statement.selector)
+      _check_macro(statement, place)
+    binding = Binding(key, statement.value, place)
+    old = self.bindings.pop(key, None)
+    if old is not None and self._undoes(old, binding):
+      self.notes.append(
+        f"{old} is overridden by {place}, which {self._top_level} includes; "
+        f"name {self._origin[key]} after {self._top_level} to keep it"
+      )
+    self.bindings[key] = binding
+    self._origin[key] = self._top_level
+    return key
+
+  def _undoes(self, old: Binding, new: Binding) -> bool:
+    """Whether an included file undoes what an earlier --gin_file said."""
+    return (
+      self._origin[old.key] != self._top_level
+      and new.place.file not in (self._top_level, COMMAND_LINE)
+      and old.value != new.value
+    )
+
+  def _check_macros(self, binding: Binding) -> None:
+    for leaf in bindings_lib.leaves(binding.value):
+      if isinstance(leaf, Macro) and Key("", "", leaf.name) not in self.bindings:
+        known = [k.argument for k in self.bindings if not k.component]
+        hint = registry.nearest(leaf.name, known)
+        raise ConfigError(f"{binding}: %{leaf.name} is not defined{hint}")
+
+  def _import(self, module: str, folder: pathlib.Path, place: Place) -> None:
+    if str(folder) not in sys.path:
+      sys.path.insert(0, str(folder))
+    try:
+      importlib.import_module(module)
+    except ModuleNotFoundError as error:
+      if not (error.name and f"{module}.".startswith(f"{error.name}.")):
+        raise
+      raise ConfigError(
+        f"{place}: no module '{module}', neither beside the gin file nor on "
+        "the Python path"
+      ) from None
+    if module not in self.imports:
+      self.imports.append(module)
+    top = module.partition(".")[0]
+    for beside in (folder / top, folder / f"{top}.py"):
+      if beside.exists() and beside not in self.local_modules:
+        self.local_modules.append(beside)
+
+
+def _is_name(text: str) -> bool:
+  return all(part.isidentifier() for part in text.replace("/", ".").split("."))
+
+
+def _may_be_string(value: str) -> bool:
+  return (
+    bool(value) and value[0] not in "@%[{('\"" and value.lower() not in SPELLING
+  )
+
+
+def _check_macro(statement: Bind, place: Place) -> None:
+  name = statement.selector
+  if statement.scope:
+    raise ConfigError(
+      f"{place}: {statement.scope}/{name}: a macro has no scope"
+    )
+  if not name.isupper():
+    hint = registry.nearest(name, registry.components())
+    raise ConfigError(
+      f"{place}: '{name}' is neither component.parameter nor a macro (macros "
+      f"are upper case){hint}"
+    )
+  for leaf in bindings_lib.leaves(statement.value):
+    if isinstance(leaf, (Reference, Macro)):
+      raise ConfigError(
+        f"{place}: {name} = {statement.value!r}: a macro holds a literal; "
+        "bind the component where it is used"
+      )
+
+
+def _check_parameter(
+  found: registry.Component, argument: str, place: Place
+) -> None:
+  if argument in found.denied:
+    reason = found.denied[argument]
+    raise ConfigError(f"{place}: {found.name}.{argument} {reason}")
+  if argument not in found.parameters:
+    hint = registry.nearest(argument, found.parameters)
+    raise ConfigError(
+      f"{place}: {found.name} has no parameter '{argument}'{hint}"
+    )
+
+
+def _check_slots(binding: Binding) -> None:
+  """Refuses a component that does not make what its slot takes."""
+  key = binding.key
+  if not key.component:
+    return
+  slot = type_checks.hints(find_component(key.component)).get(key.argument, Any)
+  for leaf in bindings_lib.leaves(binding.value):
+    if not isinstance(leaf, Reference):
+      continue
+    if not type_checks.fills(find_component(leaf.name), slot):
+      makers = ", ".join(f"@{name}()" for name in type_checks.makers(slot))
+      raise ConfigError(
+        f"{binding}: {leaf.name} is not what {key.component}.{key.argument} "
+        f"takes{f'; these are: {makers}' if makers else ''}"
+      )
+
+
+def _short(path: pathlib.Path) -> str:
+  """The path as a user would write it."""
+  for folder in (pathlib.Path.cwd(), gin_configs()):
+    with contextlib.suppress(ValueError):
+      return str(path.relative_to(folder))
+  return str(path)
+
+
+def _find_file(
+  name: str, folders: Sequence[pathlib.Path], place: Place | None
+) -> pathlib.Path:
+  for folder in folders:
+    path = (folder / pathlib.Path(name).expanduser()).resolve()
+    if path.is_file():
+      return path
+  at = f"{place}: " if place else ""
+  shipped: Iterable[str] = (path.name for path in gin_configs().glob("*.gin"))
+  sought = ", ".join(map(str, folders))
+  raise ConfigError(
+    f"{at}no gin file '{name}'{registry.nearest(name, shipped)}\n"
+    f"  sought in {sought}"
+  )

@@ -1,0 +1,166 @@
+"""What the parts of an experiment demand of each other, checked by shapes.
+
+Everything runs under `jax.eval_shape`: a missing head or an extra that no
+actor records is an error before anything is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import jax
+import jax.numpy as jnp
+
+from neurorl import registry
+from neurorl.training import learner
+from neurorl.training.evaluation import Evaluate
+from neurorl.training.experiment import Experiment
+from neurorl.types import (
+  Actor,
+  Agent,
+  Array,
+  Buffer,
+  Loss,
+  Progress,
+  Step,
+  Tree,
+)
+
+
+def check_actor(experiment: Experiment, agent: Agent, actor: Actor) -> Step:
+  """Runs the actor on shapes.
+
+  Args:
+    experiment: for the environment.
+    agent: the network.
+    actor: who acts.
+
+  Returns:
+    Shapes of one environment's step, with every extra the actor records.
+
+  Raises:
+    ValueError: if the actor reads what the agent does not predict, or its
+      actions are not the environment's.
+  """
+
+  def act(key):
+    params = agent.init(key)
+    env_state, timestep = jax.vmap(experiment.environment.reset)(key[None])
+    state = agent.initial_state(params, 1)
+    decided = actor.step(
+      params, key, timestep, env_state, state, actor.init(key, 1), _progress()
+    )
+    return Step(timestep, decided.action, decided.extras, state)
+
+  step = _drop_axis(jax.eval_shape(act, jax.random.key(0)), 1)
+  wanted = experiment.environment.spec.action
+  if (step.action.shape, step.action.dtype) != (wanted.shape, wanted.dtype):
+    raise ValueError(
+      f"the actor's action is {step.action.dtype}{list(step.action.shape)}, but "
+      f"{experiment.environment.spec.name} takes "
+      f"{wanted.dtype}{list(wanted.shape)}"
+    )
+  return step
+
+
+def check_loss(
+  experiment: Experiment,
+  agent: Agent,
+  loss: Loss,
+  buffer: Buffer,
+  step: Step,
+) -> tuple[str, ...]:
+  """Runs an update on shapes.
+
+  Args:
+    experiment: for optimizer and discount.
+    agent: the network.
+    loss: what is minimised.
+    buffer: for what a batch looks like.
+    step: shapes of one environment's step.
+
+  Returns:
+    The names of the extras that the loss reads.
+
+  Raises:
+    ValueError: if a term reads a head that the agent lacks, or an extra that
+      the actor does not record.
+  """
+  read: set[str] = set()
+
+  def apply(params, state, inputs, weights):
+    extras = _Recorder(inputs.steps.extras, read)
+    steps = inputs.steps._replace(extras=extras)
+    return loss.apply(params, state, inputs._replace(steps=steps), weights)
+
+  update = learner.make(
+    agent,
+    loss._replace(apply=apply),
+    experiment.optimizer,
+    experiment.target_params,
+    experiment.discount,
+    buffer.burn_in,
+  )
+
+  def run(key):
+    learning = learner.init(
+      agent, loss, experiment.optimizer, experiment.target_params, key
+    )
+    batch, _ = buffer.sample(buffer.init(), key, _progress())
+    return update(learning, batch, key, _progress())
+
+  jax.eval_shape(run, jax.random.key(0))
+  return tuple(sorted(read))
+
+
+def check_evaluator(agent: Agent, evaluate: Evaluate) -> None:
+  """Runs the evaluator on shapes.
+
+  Args:
+    agent: the network.
+    evaluate: what the evaluator built.
+
+  Raises:
+    ValueError: if its actor reads what the agent does not predict.
+  """
+  try:
+    jax.eval_shape(
+      lambda key: evaluate(agent.init(key), key), jax.random.key(0)
+    )
+  except ValueError as error:
+    raise ValueError(f"evaluator.actor: {error}") from error
+
+
+class _Recorder(Mapping):
+  """Extras that remember which of them were read."""
+
+  def __init__(self, extras: Mapping[str, Array], read: set[str]):
+    self._extras = extras
+    self._read = read
+
+  def __getitem__(self, name: str) -> Array:
+    if name not in self._extras:
+      raise ValueError(
+        f"the loss reads extra '{name}', but the actor records "
+        f"{', '.join(sorted(self._extras)) or 'none'}"
+        f"{registry.nearest(name, self._extras)}"
+      )
+    self._read.add(name)
+    return self._extras[name]
+
+  def __iter__(self) -> Iterator[str]:
+    return iter(self._extras)
+
+  def __len__(self) -> int:
+    return len(self._extras)
+
+
+def _progress() -> Progress:
+  return Progress(jnp.float32(0.0), jnp.int32(0))
+
+
+def _drop_axis(tree: Tree, axes: int) -> Tree:
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape[axes:], x.dtype), tree
+  )
+

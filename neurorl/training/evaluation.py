@@ -1,0 +1,170 @@
+"""Evaluation: exactly N whole episodes of one policy, none counted twice."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from neurorl.environments import BatchedEnvironment
+from neurorl.registry import component
+from neurorl.types import (
+  Actor,
+  Agent,
+  Array,
+  EnvironmentSpec,
+  Key,
+  Params,
+  Progress,
+)
+
+
+class EpisodeReport(NamedTuple):
+  """What evaluation saw, `[episodes]` each.
+
+  Attributes:
+    episode_return: float32.
+    episode_length: int32, transitions.
+    capped: bool, cut by `evaluator.max_steps`, not by the environment.
+  """
+
+  episode_return: Array
+  episode_length: Array
+  capped: Array
+
+
+Evaluate = Callable[[Params, Key], EpisodeReport]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluator:
+  """When and how the policy is evaluated.
+
+  Attributes:
+    actor: the recipe of who acts.
+    episodes: whole episodes, in as many environments.
+    max_steps: transitions after which an episode is cut.
+    every_steps: environment steps between evaluations; 0 for only at the end.
+  """
+
+  actor: Callable[[Agent, EnvironmentSpec], Actor]
+  episodes: int
+  max_steps: int
+  every_steps: int
+
+  def build(self, environment: BatchedEnvironment, agent: Agent) -> Evaluate:
+    """Makes `(params, key) -> EpisodeReport`."""
+    actor = self.actor(agent, environment.spec)
+
+    def evaluate(params, key):
+      return _evaluate(self, environment, agent, actor, params, key)
+
+    return evaluate
+
+
+@component
+def evaluator(
+  actor: Callable[[Agent, EnvironmentSpec], Actor],
+  episodes: int = 128,
+  max_steps: int = 10_000,
+  every_steps: int = 0,
+) -> Evaluator:
+  """Evaluates whole episodes of a policy, at the end and now and then.
+
+  Each of as many environments plays one episode, so that short episodes are
+  not seen more often than long ones.
+
+  Args:
+    actor: who acts, such as `@greedy()`.
+    episodes: how many, at least 1.
+    max_steps: transitions after which an episode that does not end is cut.
+    every_steps: environment steps between evaluations, rounded up to whole
+      chunks; 0 for only at the end.
+
+  Returns:
+    The evaluator.
+
+  Raises:
+    ValueError: if a number is out of range.
+  """
+  for name, value, least in [
+    ("episodes", episodes, 1),
+    ("max_steps", max_steps, 1),
+    ("every_steps", every_steps, 0),
+  ]:
+    if value < least:
+      raise ValueError(f"evaluator.{name} must be >= {least}, got {value}")
+  return Evaluator(actor, episodes, max_steps, every_steps)
+
+
+class _Carry(NamedTuple):
+  timestep: tuple
+  env_state: tuple
+  agent_state: tuple
+  actor_state: tuple
+  report: EpisodeReport
+  done: Array
+  key: Key
+  steps: Array
+
+
+def _evaluate(settings, environment, agent, actor, params, key):
+  count = settings.episodes
+  reset_key, actor_key, key = jax.random.split(key, 3)
+  env_state, timestep = environment.reset(jax.random.split(reset_key, count))
+  progress = Progress(jnp.float32(1.0), jnp.int32(0))
+
+  def unfinished(carry):
+    return ~jnp.all(carry.done) & (carry.steps < settings.max_steps)
+
+  def body(carry):
+    key, actor_key, env_key = jax.random.split(carry.key, 3)
+    decided = actor.step(
+      params,
+      actor_key,
+      carry.timestep,
+      carry.env_state,
+      carry.agent_state,
+      carry.actor_state,
+      progress,
+    )
+    env_state, timestep = environment.step(
+      jax.random.split(env_key, count),
+      carry.env_state,
+      carry.timestep,
+      decided.action,
+    )
+    report = carry.report
+    report = EpisodeReport(
+      report.episode_return + jnp.where(carry.done, 0.0, timestep.reward),
+      report.episode_length + ~carry.done,
+      report.capped,
+    )
+    return _Carry(
+      timestep,
+      env_state,
+      decided.agent_state,
+      decided.actor_state,
+      report,
+      carry.done | timestep.last,
+      key,
+      carry.steps + 1,
+    )
+
+  carry = _Carry(
+    timestep=timestep,
+    env_state=env_state,
+    agent_state=agent.initial_state(params, count),
+    actor_state=actor.init(actor_key, count),
+    report=EpisodeReport(
+      jnp.zeros(count), jnp.zeros(count, jnp.int32), jnp.zeros(count, bool)
+    ),
+    done=jnp.zeros(count, bool),
+    key=key,
+    steps=jnp.int32(0),
+  )
+  carry = jax.lax.while_loop(unfinished, body, carry)
+  return carry.report._replace(capped=~carry.done)

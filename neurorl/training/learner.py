@@ -1,0 +1,195 @@
+"""Learning: one update of the parameters from one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import optax
+
+from neurorl.ops import episodes
+from neurorl.training.optimizers import Optimizer
+from neurorl.training.target_params import TargetUpdate
+from neurorl.types import (
+  Agent,
+  Array,
+  Batch,
+  Key,
+  Loss,
+  LossInputs,
+  Metrics,
+  Mode,
+  Outputs,
+  Params,
+  Progress,
+  Step,
+  Tree,
+)
+
+
+class Learning(NamedTuple):
+  """What learning changes.
+
+  Attributes:
+    params: `{'agent': ..., 'loss': ...}`.
+    target_params: the agent's; `()` without a target.
+    opt_state: the optimizer's.
+    loss_state: the loss's own.
+    updates: `[]` int32, so far.
+  """
+
+  params: Params
+  target_params: Params
+  opt_state: Tree
+  loss_state: Tree
+  updates: Array
+
+
+class Report(NamedTuple):
+  """What an update found.
+
+  Attributes:
+    errors: `[T, B]`, for the buffer.
+    mask: `[T, B]`, the transitions that counted.
+    metrics: `[]` by name.
+  """
+
+  errors: Array
+  mask: Array
+  metrics: Metrics
+
+
+Update = Callable[
+  [Learning, Batch, Key, Progress], tuple[Learning, Report]
+]
+
+
+def init(
+  agent: Agent,
+  loss: Loss,
+  optimizer: Optimizer,
+  target_update: TargetUpdate | None,
+  key: Key,
+) -> Learning:
+  """Initialises everything that learning changes.
+
+  Args:
+    agent: the network.
+    loss: for its own parameters and state.
+    optimizer: for its state.
+    target_update: None for no target parameters.
+    key: a random key.
+
+  Returns:
+    The first state; target parameters begin as a copy.
+  """
+  agent_key, loss_key = jax.random.split(key)
+  loss_params, loss_state = loss.init(loss_key)
+  params = {"agent": agent.init(agent_key), "loss": loss_params}
+  return Learning(
+    params=params,
+    target_params=() if target_update is None else params["agent"],
+    opt_state=optimizer.init(params),
+    loss_state=loss_state,
+    updates=jax.numpy.int32(0),
+  )
+
+
+def make(
+  agent: Agent,
+  loss: Loss,
+  optimizer: Optimizer,
+  target_update: TargetUpdate | None,
+  discount: float,
+  burn_in: int,
+) -> Update:
+  """Makes the learning half of an iteration.
+
+  Args:
+    agent: the network.
+    loss: what is minimised.
+    optimizer: how.
+    target_update: how target parameters follow; without, the online outputs
+      serve, without gradient.
+    discount: the task's gamma.
+    burn_in: leading steps that only warm up the agent's state.
+
+  Returns:
+    `(learning, batch, key, progress) -> (learning, report)`.
+  """
+
+  def loss_and_aux(params, learning, batch, key, progress):
+    online_key, target_key, loss_key = jax.random.split(key, 3)
+    steps, online = _unroll(
+      agent, params["agent"], online_key, batch.steps, burn_in, "online"
+    )
+    if target_update is None:
+      target_params = jax.lax.stop_gradient(params["agent"])
+      target = jax.lax.stop_gradient(online)
+    else:
+      target_params = learning.target_params
+      _, target = _unroll(
+        agent, target_params, target_key, batch.steps, burn_in, "target"
+      )
+    inputs = LossInputs(
+      steps=steps,
+      mask=episodes.valid_transitions(steps.timestep),
+      discount=episodes.discounts(steps.timestep, discount),
+      online=online,
+      target=target,
+      agent=agent,
+      params=params["agent"],
+      target_params=target_params,
+      key=loss_key,
+      progress=progress,
+    )
+    output, loss_state = loss.apply(
+      params["loss"], learning.loss_state, inputs, batch.weights
+    )
+    return output.loss, (output, loss_state, inputs.mask)
+
+  def update(learning, batch, key, progress):
+    gradients, (output, loss_state, mask) = jax.grad(
+      loss_and_aux, has_aux=True
+    )(learning.params, learning, batch, key, progress)
+    params, opt_state = optimizer.update(
+      gradients, learning.opt_state, learning.params, progress
+    )
+    updates = learning.updates + 1
+    target_params = learning.target_params
+    if target_update is not None:
+      target_params = target_update(params["agent"], target_params, updates)
+    metrics = {
+      **output.metrics,
+      "gradient_norm": optax.global_norm(gradients),
+      "learning_rate": optimizer.learning_rate(progress),
+    }
+    learning = Learning(params, target_params, opt_state, loss_state, updates)
+    return learning, Report(output.errors, mask, metrics)
+
+  return update
+
+
+def _unroll(
+  agent: Agent,
+  params: Params,
+  key: Key,
+  steps: Step,
+  burn_in: int,
+  mode: Mode,
+) -> tuple[Step, Outputs]:
+  """Unrolls the agent after a burn-in without gradient; drops the burn-in."""
+  state = steps.agent_state
+  timestep = steps.timestep
+  burn_in_key, key = jax.random.split(key)
+  if burn_in:
+    early = jax.tree.map(lambda x: x[:burn_in], timestep)
+    _, state = agent.unroll(params, burn_in_key, early, state, mode)
+    state = jax.lax.stop_gradient(state)
+    rest = steps._replace(agent_state=())
+    steps = jax.tree.map(lambda x: x[burn_in:], rest)
+    steps = steps._replace(agent_state=state)
+    timestep = steps.timestep
+  outputs, _ = agent.unroll(params, key, timestep, state, mode)
+  return steps, outputs

@@ -1,0 +1,257 @@
+"""The loop, once for every algorithm, as pure functions.
+
+An iteration collects a rollout, adds it to the buffer, and learns as often as
+the buffer says. A chunk is many iterations in one compiled program; the host
+only starts chunks. Filling the buffer is a program of its own that only
+collects, so that no branch is taken inside the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from neurorl.environments import batch
+from neurorl.ops import trees
+from neurorl.training import collect, contracts, learner
+from neurorl.training.evaluation import Evaluate
+from neurorl.training.experiment import Experiment
+from neurorl.types import Agent, Array, Buffer, Key, Metrics, Progress, Tree
+
+
+class LoopState(NamedTuple):
+  """The only thing that training carries.
+
+  Attributes:
+    learning: parameters, targets, optimizer and loss state.
+    buffer: what has been collected.
+    acting: where every environment stands.
+    key: consumed by the next iteration.
+    iterations: `[]` int32, so far.
+  """
+
+  learning: learner.Learning
+  buffer: Tree
+  acting: collect.Acting
+  key: Key
+  iterations: Array
+
+
+class ChunkOutput(NamedTuple):
+  """What a chunk did, `[]` each.
+
+  Attributes:
+    tally: sums over its rollouts.
+    updates: int32, optimizer updates made.
+    metrics: means over its updates, and the buffer's and parameters' own.
+  """
+
+  tally: collect.Tally
+  updates: Array
+  metrics: Metrics
+
+
+class Program(NamedTuple):
+  """A run as pure functions of one seed.
+
+  Attributes:
+    init: `key -> state`.
+    warm_up: `(state, iterations) -> (state, ChunkOutput)`; collects only.
+    run_chunk: `(state, iterations) -> (state, ChunkOutput)`.
+    evaluate: `(agent params, key) -> EpisodeReport`.
+    warm_up_iterations: how many fill the buffer for its first sample.
+    agent: the network's pure functions.
+  """
+
+  init: Callable[[Key], LoopState]
+  warm_up: Callable[[LoopState, Array], tuple[LoopState, ChunkOutput]]
+  run_chunk: Callable[[LoopState, Array], tuple[LoopState, ChunkOutput]]
+  evaluate: Evaluate
+  warm_up_iterations: int
+  agent: Agent
+
+
+def build(experiment: Experiment) -> Program:
+  """Builds an experiment and checks that its parts fit each other.
+
+  Args:
+    experiment: what the gin file describes.
+
+  Returns:
+    The program; nothing is compiled yet.
+
+  Raises:
+    ValueError: if parts do not fit: a head that is missing, sizes that do not
+      agree, actions of another kind.
+  """
+  environment = batch(experiment.environment)
+  agent = experiment.agent(environment.spec)
+  actor = experiment.actor(agent, environment.spec)
+  loss = experiment.loss()
+  step = contracts.check_actor(experiment, agent, actor)
+  buffer = experiment.buffer(
+    step, experiment.num_envs, experiment.unroll_length
+  )
+  extras = contracts.check_loss(experiment, agent, loss, buffer, step)
+  step = step._replace(extras={name: step.extras[name] for name in extras})
+  buffer = experiment.buffer(
+    step, experiment.num_envs, experiment.unroll_length
+  )
+  evaluate = experiment.evaluator.build(environment, agent)
+  contracts.check_evaluator(agent, evaluate)
+  warm_up_iterations = _warm_up_iterations(experiment, buffer)
+
+  def init(key):
+    learning_key, acting_key, key = jax.random.split(key, 3)
+    learning = learner.init(
+      agent,
+      loss,
+      experiment.optimizer,
+      experiment.target_params,
+      learning_key,
+    )
+    acting = collect.init(
+      environment,
+      agent,
+      actor,
+      learning.params["agent"],
+      experiment.num_envs,
+      acting_key,
+    )
+    return LoopState(learning, buffer.init(), acting, key, jnp.int32(0))
+
+  rollout = collect.make(environment, actor, experiment.unroll_length, extras)
+  update = learner.make(
+    agent,
+    loss,
+    experiment.optimizer,
+    experiment.target_params,
+    experiment.discount,
+    buffer.burn_in,
+  )
+  gather, iterate = _iterations(experiment, buffer, rollout, update)
+  return Program(
+    init=init,
+    warm_up=_chunk(gather, buffer),
+    run_chunk=_chunk(iterate, buffer),
+    evaluate=evaluate,
+    warm_up_iterations=warm_up_iterations,
+    agent=agent,
+  )
+
+
+def _iterations(
+  experiment: Experiment,
+  buffer: Buffer,
+  rollout: collect.Collect,
+  update: learner.Update,
+):
+  """Makes one iteration of collecting, and one of collecting and learning."""
+
+  def progress(state: LoopState) -> Progress:
+    fraction = state.iterations / experiment.iterations
+    return Progress(fraction.astype(jnp.float32), state.learning.updates)
+
+  def gather(state: LoopState):
+    key, collect_key = jax.random.split(state.key)
+    acting, steps, tally = rollout(
+      state.learning.params["agent"], state.acting, collect_key, progress(state)
+    )
+    state = state._replace(
+      acting=acting,
+      buffer=buffer.add(state.buffer, steps),
+      key=key,
+      iterations=state.iterations + 1,
+    )
+    return state, (tally, jnp.int32(0), {})
+
+  def learn(carry, key):
+    learning, buffer_state, now = carry
+    now = now._replace(updates=learning.updates)
+    sample_key, update_key = jax.random.split(key)
+    drawn, buffer_state = buffer.sample(buffer_state, sample_key, now)
+    learning, report = update(learning, drawn, update_key, now)
+    buffer_state = buffer.update(
+      buffer_state, drawn.indices, report.errors, report.mask
+    )
+    return (learning, buffer_state, now), report.metrics
+
+  def iterate(state: LoopState):
+    now = progress(state)
+    state, (tally, _, _) = gather(state)
+    key, learn_key = jax.random.split(state.key)
+    keys = jax.random.split(learn_key, buffer.updates_per_add)
+    carry = (state.learning, state.buffer, now)
+    (learning, buffer_state, _), metrics = jax.lax.scan(learn, carry, keys)
+    state = state._replace(learning=learning, buffer=buffer_state, key=key)
+    sums = jax.tree.map(lambda x: x.sum(axis=0), metrics)
+    return state, (tally, jnp.int32(buffer.updates_per_add), sums)
+
+  return gather, iterate
+
+
+def _chunk(iterate, buffer: Buffer):
+  """Repeats an iteration as often as it is told, and reduces its metrics."""
+
+  def chunk(state: LoopState, iterations: Array):
+    def body(_, carry):
+      state, sums = carry
+      state, new = iterate(state)
+      return state, jax.tree.map(jnp.add, sums, new)
+
+    shapes = jax.eval_shape(lambda s: iterate(s)[1], state)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    # The number of iterations is an argument: one program serves chunks of any
+    # length, the last and shorter one among them.
+    state, sums = jax.lax.fori_loop(0, iterations, body, (state, zeros))
+    tally, updates, metrics = sums
+    metrics = jax.tree.map(lambda x: x / jnp.maximum(updates, 1), metrics)
+    metrics |= buffer.metrics(state.buffer)
+    metrics["parameter_norm"] = optax.global_norm(state.learning.params)
+    return state, ChunkOutput(tally, updates, metrics)
+
+  return chunk
+
+
+def _warm_up_iterations(experiment: Experiment, buffer: Buffer) -> int:
+  """Iterations before the first one that can learn."""
+  iterations = -(-buffer.min_steps // experiment.unroll_length) - 1
+  if iterations >= experiment.iterations:
+    needed = (iterations + 1) * experiment.steps_per_iteration
+    raise ValueError(
+      f"train.total_steps = {experiment.total_steps} ends before the buffer "
+      f"can be sampled from, at {needed} steps; bind more steps, or a smaller "
+      "min_size or sequence_length of the buffer"
+    )
+  return iterations
+
+
+def overview(experiment: Experiment, program: Program) -> str:
+  """Describes a run before it starts.
+
+  Args:
+    experiment: what the gin file describes.
+    program: what was built of it.
+
+  Returns:
+    A few lines: where, on what, how large.
+  """
+  state = jax.eval_shape(program.init, jax.random.key(0))
+  params = state.learning.params["agent"]
+  count = sum(leaf.size for leaf in jax.tree.leaves(params))
+  seeds = experiment.num_seeds
+  megabytes = trees.size_in_bytes(state.buffer) * seeds / 1e6
+  steps = experiment.iterations * experiment.steps_per_iteration
+  spec = experiment.environment.spec
+  return "\n".join(
+    [
+      f"{spec.name}, {spec.actions} actions, {experiment.num_envs} in lockstep",
+      f"{count:,} parameters, {megabytes:,.0f} MB of buffer, {seeds} seed"
+      f"{'s' if seeds > 1 else ''} from {experiment.seed}, {steps:,} steps "
+      f"each, on {jax.devices()[0].device_kind}",
+    ]
+  )

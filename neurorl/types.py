@@ -1,0 +1,331 @@
+"""The types that cross rooms, and the conventions they stand for.
+
+Shapes: `T` time, `B` batch (environments or sequences), `A` actions. Time is
+axis 0 and batch is axis 1. Timing is that of dm_env: the reward and discount
+of step t answer the action of step t-1, so a transition t leads from step t to
+step t+1 and T transitions need T+1 steps.
+
+Keys are typed (`jax.random.key`) and each is consumed once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+Array = jax.Array
+Key = jax.Array
+# A nest of arrays whose structure only its producer knows.
+Tree = Any
+Params = Tree
+Metrics = Mapping[str, Array]
+
+# Why an agent is called; static under jit. Noise and dropout may depend on it.
+Mode = Literal["acting", "evaluating", "online", "target"]
+
+# Head name -> what that head predicts. `'mean'` is what actors and search read;
+# 'embedding' is reserved for the core's output.
+Outputs = Mapping[str, Any]
+
+
+class TimeStep(NamedTuple):
+  """What an environment says at one step.
+
+  Attributes:
+    observation: `[..., *observation_shape]`, a tree.
+    reward: `[...]` float32, for arriving here; 0 where `first`.
+    discount: `[...]` float32, 0 only at termination; 1 at a time-out.
+    first: `[...]` bool, no action led here.
+    last: `[...]` bool, terminated or timed out; the action here is ignored.
+  """
+
+  observation: Tree
+  reward: Array
+  discount: Array
+  first: Array
+  last: Array
+
+
+class Step(NamedTuple):
+  """One step as a buffer holds it.
+
+  Attributes:
+    timestep: what the environment said.
+    action: `[...]`, the answer to it.
+    extras: what the actor recorded for the loss, by name.
+    agent_state: the agent's recurrent state before this step.
+  """
+
+  timestep: TimeStep
+  action: Array
+  extras: Mapping[str, Array]
+  agent_state: Tree
+
+
+class Progress(NamedTuple):
+  """What every schedule is a function of.
+
+  Attributes:
+    fraction: `[]` float32 in [0, 1], the part of the step budget spent.
+    updates: `[]` int32, optimizer updates so far.
+  """
+
+  fraction: Array
+  updates: Array
+
+
+# A hyperparameter that changes with training.
+Schedule = Callable[[Progress], Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscreteActions:
+  """Actions 0 .. num_actions - 1."""
+
+  num_actions: int
+
+  def __str__(self) -> str:
+    return f"discrete({self.num_actions})"
+
+
+@dataclasses.dataclass(frozen=True)
+class ContinuousActions:
+  """Real vectors within bounds."""
+
+  low: np.ndarray
+  high: np.ndarray
+
+  def __str__(self) -> str:
+    return f"continuous{list(self.low.shape)}"
+
+
+ActionSpace = DiscreteActions | ContinuousActions
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvironmentSpec:
+  """The shapes that everything else is derived from.
+
+  Attributes:
+    name: what to call the environment in messages.
+    observation: a tree of `jax.ShapeDtypeStruct`, without batch axes.
+    action: a `jax.ShapeDtypeStruct`, without batch axes.
+    actions: the action space.
+  """
+
+  name: str
+  observation: Tree
+  action: jax.ShapeDtypeStruct
+  actions: ActionSpace
+
+
+class Environment(NamedTuple):
+  """One environment; the loop batches it.
+
+  Attributes:
+    reset: `key -> (state, timestep)`, the first step of an episode.
+    step: `(key, state, action) -> (state, timestep)`; never resets by itself.
+    spec: shapes of observations and actions.
+  """
+
+  reset: Callable[[Key], tuple[Tree, TimeStep]]
+  step: Callable[[Key, Tree, Array], tuple[Tree, TimeStep]]
+  spec: EnvironmentSpec
+
+
+class Agent(NamedTuple):
+  """A recurrent network as pure functions.
+
+  Attributes:
+    init: `key -> params`.
+    initial_state: `(params, batch_size) -> state`, the state where `first`.
+    step: `(params, key, timestep [B], state, mode) -> (outputs [B], state)`.
+    unroll: the same over `[T, B]`; the state is reset where `first` is true.
+  """
+
+  init: Callable[[Key], Params]
+  initial_state: Callable[[Params, int], Tree]
+  step: Callable[[Params, Key, TimeStep, Tree, Mode], tuple[Outputs, Tree]]
+  unroll: Callable[[Params, Key, TimeStep, Tree, Mode], tuple[Outputs, Tree]]
+
+
+class ActorOutput(NamedTuple):
+  """What an actor decides at one step.
+
+  Attributes:
+    action: `[B]`.
+    extras: `[B, ...]` by name, recorded with the step for the loss.
+    agent_state: the agent's state after this step.
+    actor_state: the actor's own state after this step.
+  """
+
+  action: Array
+  extras: Mapping[str, Array]
+  agent_state: Tree
+  actor_state: Tree
+
+
+class Actor(NamedTuple):
+  """Predictions to actions.
+
+  Attributes:
+    init: `(key, num_envs) -> actor state`.
+    step: `(params, key, timestep [B], env_state, agent_state, actor_state,
+      progress) -> ActorOutput`.
+  """
+
+  init: Callable[[Key, int], Tree]
+  step: Callable[
+    [Params, Key, TimeStep, Tree, Tree, Tree, Progress], ActorOutput
+  ]
+
+
+class Batch(NamedTuple):
+  """Sequences drawn from a buffer.
+
+  Attributes:
+    steps: `[burn_in + T + 1, B]`; its `agent_state` is that of the first step,
+      `[B, ...]`.
+    weights: `[B]` float32 importance weights; ones when drawn uniformly.
+    indices: `[B]` int32, where the sequences came from.
+  """
+
+  steps: Step
+  weights: Array
+  indices: Array
+
+
+class Buffer(NamedTuple):
+  """Storage of steps: knows time and batch, knows no reinforcement learning.
+
+  Attributes:
+    init: `() -> state`, empty.
+    add: `(state, steps [T, B]) -> state`.
+    sample: `(state, key, progress) -> (Batch, state)`.
+    update: `(state, indices [B], errors [T, B], mask [T, B]) -> state`, with
+      the errors that the loss made on a sample.
+    metrics: `state -> scalars by name`.
+    burn_in: leading steps of a sample that only warm up the agent's state.
+    updates_per_add: how many (sample, update) follow an add.
+    min_steps: time steps an environment must have added before a sample.
+  """
+
+  init: Callable[[], Tree]
+  add: Callable[[Tree, Step], Tree]
+  sample: Callable[[Tree, Key, Progress], tuple[Batch, Tree]]
+  update: Callable[[Tree, Array, Array, Array], Tree]
+  metrics: Callable[[Tree], Metrics]
+  burn_in: int
+  updates_per_add: int
+  min_steps: int
+
+
+class LossInputs(NamedTuple):
+  """Everything a loss term may read; `[T+1, B]` unless said.
+
+  Attributes:
+    steps: the sequences; `agent_state` is that of their first step, `[B, ...]`.
+    mask: `[T, B]` float32, the transitions that count.
+    discount: `[T, B]` float32, gamma times the environment's discount.
+    online: outputs of the parameters being learned.
+    target: outputs of the target parameters, without gradient.
+    agent: the agent, for losses that call it again.
+    params: the parameters being learned.
+    target_params: the target parameters, without gradient.
+    key: for losses that sample.
+    progress: for schedules.
+  """
+
+  steps: Step
+  mask: Array
+  discount: Array
+  online: Outputs
+  target: Outputs
+  agent: Agent
+  params: Params
+  target_params: Params
+  key: Key
+  progress: Progress
+
+
+class TermOutput(NamedTuple):
+  """One loss term, unreduced.
+
+  Attributes:
+    loss: `[T, B]`.
+    error: `[T, B]`, what priorities are made of (a TD error, say).
+    metrics: `[T, B]` or `[]` by name; the former are averaged over the mask.
+  """
+
+  loss: Array
+  error: Array
+  metrics: Metrics
+
+
+# A loss term: `inputs -> TermOutput`.
+Term = Callable[[LossInputs], TermOutput]
+
+
+class LossOutput(NamedTuple):
+  """A reduced loss.
+
+  Attributes:
+    loss: `[]`, what is differentiated.
+    errors: `[T, B]`, what the buffer is told.
+    metrics: `[]` by name.
+  """
+
+  loss: Array
+  errors: Array
+  metrics: Metrics
+
+
+class Loss(NamedTuple):
+  """A loss with parameters and state of its own (most have neither).
+
+  Attributes:
+    init: `key -> (loss params, loss state)`.
+    apply: `(loss params, loss state, inputs, weights [B]) -> (LossOutput,
+      loss state)`.
+  """
+
+  init: Callable[[Key], tuple[Params, Tree]]
+  apply: Callable[[Params, Tree, LossInputs, Array], tuple[LossOutput, Tree]]
+
+
+# One line of metrics: of one chunk and one seed.
+Row = Mapping[str, float | int]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunInfo:
+  """What a logger is told when a run begins.
+
+  Attributes:
+    run_dir: the run's folder; it exists.
+    columns: every name that a row may have, in order.
+    total_steps: environment steps to come, per seed.
+    num_seeds: independent seeds.
+  """
+
+  run_dir: pathlib.Path
+  columns: tuple[str, ...]
+  total_steps: int
+  num_seeds: int
+
+
+class Logger(NamedTuple):
+  """Where metrics go.
+
+  Attributes:
+    write: takes the rows of one chunk, one per seed.
+    finish: takes the summary of the run.
+  """
+
+  write: Callable[[Sequence[Row]], None]
+  finish: Callable[[Mapping[str, Any]], None]
