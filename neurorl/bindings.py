@@ -139,19 +139,22 @@ def live_keys(bindings: Bindings) -> set[Key]:
   return live
 
 
-def explain_idle(binding: Binding, bindings: Bindings) -> str:
-  """Says why nothing reads a binding, and what to do."""
+def explain_idle(binding: Binding, bindings: Bindings) -> tuple[str, str]:
+  """Says why nothing reads a binding, and which name may have been meant."""
   key = binding.key
   if not key.component:
-    return f"{binding}: nothing reads %{key.argument}"
+    read = {k.argument for k in live_keys(bindings) if not k.component}
+    hint = registry.nearest(key.argument, read) if read else ""
+    return f"{binding}: nothing reads %{key.argument}", hint
   scopes = {"/".join(c.scopes) for c in calls(bindings) if c.scopes}
   used = {call.name for call in calls(bindings)}
-  if key.scope and key.component in used and key.scope not in scopes:
-    hint = registry.nearest(key.scope, scopes)
-    return f"{binding}: no call of {key.component} has scope '{key.scope}'{hint}"
-  if key.component in used:
-    return f"{binding}: another binding overrides it wherever it could be read"
-  return f"{binding}: nothing that train reaches calls {key.component}"
+  if key.component not in used:
+    return f"{binding}: nothing that train reaches calls {key.component}", ""
+  if key.scope and key.scope not in scopes:
+    why = f"{binding}: no call of {key.component} has scope '{key.scope}'"
+    return why, registry.nearest(key.scope, scopes)
+  why = f"{binding}: another binding overrides it wherever it could be read"
+  return why, ""
 
 
 def substitute(value: Any, bindings: Bindings) -> Any:
@@ -182,7 +185,9 @@ def text(bindings: Bindings, imports: Iterable[str], header: str) -> str:
   live = live_keys(bindings)
   lines = [f"# {line}".rstrip() for line in header.splitlines()] + [""]
   lines += [f"import {module}" for module in imports]
-  macros = [b for b in bindings.values() if b.key in live and not b.key.component]
+  macros = [
+    b for b in bindings.values() if b.key in live and not b.key.component
+  ]
   for binding in macros:
     lines.append(_assignment("", binding))
   written = set()

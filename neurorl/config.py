@@ -12,6 +12,7 @@ import importlib
 import inspect
 import io
 import pathlib
+import re
 import tokenize
 from collections.abc import Sequence
 from typing import Any
@@ -20,8 +21,8 @@ import gin
 from gin import config_parser
 
 from neurorl import bindings as bindings_lib
-from neurorl import external, reader, registry, type_checks
-from neurorl.bindings import Bindings, Macro, Reference
+from neurorl import external, reader, registry, syntax, type_checks
+from neurorl.bindings import Binding, Bindings, Key, Macro, Reference
 from neurorl.reader import ConfigError
 
 
@@ -62,11 +63,25 @@ class Config:
   def locate(self, message: str) -> str:
     """Adds to a message the places of the settings that it names."""
     places = {
-      f"{key} is set at {binding.place}"
+      self._where(binding)
       for key, binding in self.bindings.items()
-      if key.component and f"{key.component}.{key.argument}" in message
+      if key.component and _names(message, f"{key.component}.{key.argument}")
     }
     return "\n  ".join([message, *sorted(places)])
+
+  def _where(self, binding: Binding) -> str:
+    where = f"{binding.key} is set at {binding.place}"
+    macro = binding.value
+    if isinstance(macro, Macro):
+      key = Key("", "", macro.name)
+      where += f" to {macro}, which is set at {self.bindings[key].place}"
+    return where
+
+
+def _names(message: str, setting: str) -> bool:
+  """Whether a message names a setting, and not only a longer one."""
+  pattern = rf"(?<![\w.]){re.escape(setting)}(?!\w)"
+  return re.search(pattern, message) is not None
 
 
 def load(
@@ -138,16 +153,12 @@ def _parse(text: str, file: str) -> list[reader.Statement]:
       io.StringIO(text.rstrip() + "\n"), _Delegate()
     )
     return [s for s in map(_statement, parser) if s is not None]
-  except (ValueError, SyntaxError, tokenize.TokenError) as error:
-    location = next(
-      (a for a in error.args if isinstance(a, config_parser.Location)), None
-    )
-    line = location.line_num if location else _line(error, parser)
-    content = location.line_content.strip() if location else ""
-    at = file if file == reader.COMMAND_LINE or not line else f"{file}:{line}"
-    shown = f" in '{content}'" if content else ""
-    message = f"{at}: {_message(error)}{shown}{_spell(content)}"
-    raise ConfigError(message) from None
+  except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:
+    line = _line(error, parser)
+    on_line = file == reader.COMMAND_LINE or not line
+    at = file if on_line else f"{file}:{line}"
+    message = syntax.explain(error, text, line or 0)
+    raise ConfigError(f"{at}: {message}") from None
 
 
 def _statement(statement: Any) -> reader.Statement | None:
@@ -158,8 +169,6 @@ def _statement(statement: Any) -> reader.Statement | None:
     return reader.Import(statement.module, line)
   if isinstance(statement, config_parser.BindingStatement):
     scope, selector, argument = statement[:3]
-    if not argument and "." not in selector:
-      return reader.Bind(scope, selector, "", statement.value, line)
     return reader.Bind(scope, selector, argument, statement.value, line)
   return None
 
@@ -169,25 +178,11 @@ def _line(error: BaseException, parser) -> int | None:
     return error.args[1][0]
   if isinstance(error, SyntaxError) and error.lineno:
     return error.lineno
+  # What the delegate raises, gin locates in the message alone.
+  located = re.search(r"\n  In .* line (\d+)\n", str(error))
+  if located:
+    return int(located.group(1))
   return parser.current_token.start[0] if parser else None
-
-
-def _message(error: BaseException) -> str:
-  """The first line of an error; gin appends its own frames to it."""
-  first = str(error.args[0] if error.args else error).strip().splitlines()[0]
-  unreadable = ("malformed node", "invalid syntax", "Unable to parse", "{}")
-  if any(words in first for words in unreadable):
-    return "cannot read the value"
-  return first
-
-
-def _spell(content: str) -> str:
-  value = content.partition("=")[2].strip()
-  if value.lower() in reader.SPELLING:
-    return f"; write {reader.SPELLING[value.lower()]}"
-  if value and value[0].isalpha():
-    return f"; a string is quoted: '{value}'"
-  return ""
 
 
 # The configuration being called, and the first error a component raised: what
@@ -201,16 +196,14 @@ def _call(config: Config, root: str) -> Any:
   failure: list[ConfigError] = []
   names = {call.name for call in bindings_lib.calls(config.bindings, root)}
   for name in names:
-    _register(registry.find(name))
+    _register(reader.find_component(name))
   gin.clear_config()
   try:
     for key, binding in config.bindings.items():
       if key.component in names:
         value = bindings_lib.substitute(binding.value, config.bindings)
         selector = _selector(key.component)
-        gin.bind_parameter(
-          (key.scope, selector, key.argument), _to_gin(value)
-        )
+        gin.bind_parameter((key.scope, selector, key.argument), _to_gin(value))
     _ACTIVE.append((config, failure))
     return gin.get_configurable(_selector(root))()
   except Exception:
@@ -244,7 +237,7 @@ def _register(found: registry.Component) -> None:
       if found.name not in message:
         message = f"{found.name}: {message}"
       if not failure:
-        failure.append(ConfigError(config.locate(message)))
+        failure.append(ConfigError(_locate(config, found, message)))
         failure[0].__cause__ = error
       raise
 
@@ -255,6 +248,15 @@ def _register(found: registry.Component) -> None:
   module, _, name = _selector(found.name).rpartition(".")
   gin.register(name, module=module)(call)
   _REGISTERED[found.name] = found
+
+
+def _locate(config: Config, found: registry.Component, message: str) -> str:
+  """Names the places of what the message names, else of all arguments."""
+  located = config.locate(message)
+  if located != message:
+    return located
+  arguments = " ".join(f"{found.name}.{name}" for name in found.parameters)
+  return message + config.locate(arguments)[len(arguments) :]
 
 
 def _check_arguments(
@@ -271,8 +273,10 @@ def _check_arguments(
   for name, value in arguments.items():
     expected = type_checks.check_type(value, hints.get(name, Any))
     if expected:
+      made = any(map(callable, bindings_lib.leaves(value)))
+      shown = "" if made else f" = {value!r}"
       raise ValueError(
-        f"{found.name}.{name} = {value!r}: expected {expected}, got "
+        f"{found.name}.{name}{shown}: expected {expected}, got "
         f"{type(value).__name__}"
       )
 

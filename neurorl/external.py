@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -112,6 +113,11 @@ def _returning(name: str, run_time: tuple[str, ...]) -> Callable[..., Any]:
       if p.name not in run_time
     ]
   )
+  bind.__annotations__ = {
+    name: hint
+    for name, hint in typing.get_type_hints(function).items()
+    if name in bind.__signature__.parameters
+  }
   bind.__doc__ = function.__doc__
   bind.__name__ = getattr(function, "__name__", "function")
   return bind

@@ -10,25 +10,17 @@ import contextlib
 import dataclasses
 import importlib
 import pathlib
+import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from neurorl import bindings as bindings_lib
-from neurorl import registry, type_checks
+from neurorl import registry, syntax, type_checks
 from neurorl.bindings import Binding, Key, Macro, Place, Reference
 
 COMMAND_LINE = "command line"
-# What other languages and YAML write, and what gin wants.
-SPELLING = {
-  "true": "True",
-  "false": "False",
-  "none": "None",
-  "null": "None",
-  "inf": "a number",
-  "-inf": "a number",
-  "nan": "a number",
-}
 
 
 class ConfigError(ValueError):
@@ -126,9 +118,10 @@ class Reader:
     for key, binding in self.bindings.items():
       if key in live:
         continue
-      why = bindings_lib.explain_idle(binding, self.bindings)
+      why, hint = bindings_lib.explain_idle(binding, self.bindings)
       if (key, binding.place) not in self._was_live:
-        raise ConfigError(f"{why}; remove it, or bind what would read it")
+        hint = hint or "; remove it, or bind what would read it"
+        raise ConfigError(f"{why}{hint}")
       self.notes.append(f"{why} any more")
 
   def _read(
@@ -137,10 +130,7 @@ class Reader:
     if path in including:
       chain = " -> ".join(p.name for p in (*including, path))
       raise ConfigError(f"circular include: {chain}")
-    try:
-      text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-      raise ConfigError(f"cannot read gin file '{path}': {error}") from None
+    text = _read_text(path)
     seen: dict[Key, Place] = {}
     for statement in self._parse(text, _short(path)):
       place = Place(_short(path), statement.line)
@@ -164,18 +154,25 @@ class Reader:
     try:
       return self._parse(text, COMMAND_LINE)
     except ConfigError as error:
-      statements = []
-      for line in filter(str.strip, text.splitlines()):
-        name, equals, value = (part.strip() for part in line.partition("="))
-        try:
-          statements += self._parse(line, COMMAND_LINE)
-          continue
-        except ConfigError:
-          if not (equals and _is_name(name) and _may_be_string(value)):
-            raise error from None
-        statements += self._parse(f"{name} = {value!r}", COMMAND_LINE)
-        self.notes.append(f"{COMMAND_LINE}: {name} = '{value}' read as a string")
-      return statements
+      lines = _split_bindings(text)
+      if not lines:
+        raise error
+      return [s for line in lines for s in self._parse_binding(line)]
+
+  def _parse_binding(self, line: str) -> list[Statement]:
+    try:
+      return self._parse(line, COMMAND_LINE)
+    except ConfigError:
+      name, equals, value = (part.strip() for part in line.partition("="))
+      value = value.partition(" #")[0].strip()
+      if not (equals and _is_name(name) and _may_be_string(value)):
+        raise
+    found = registry.find(value.removesuffix("()"))
+    meant = f" (the component is @{found.name}())" if found else ""
+    self.notes.append(
+      f"{COMMAND_LINE}: {name} = '{value}' read as a string{meant}"
+    )
+    return self._parse(f"{name} = {value!r}", COMMAND_LINE)
 
   def _boundary(self) -> None:
     for key in bindings_lib.live_keys(self.bindings):
@@ -189,7 +186,7 @@ class Reader:
       _check_parameter(found, statement.argument, place)
     else:
       key = Key("", "", statement.selector)
-      _check_macro(statement, place)
+      self._check_macro(statement, place)
     binding = Binding(key, statement.value, place)
     old = self.bindings.pop(key, None)
     if old is not None and self._undoes(old, binding):
@@ -211,23 +208,48 @@ class Reader:
 
   def _check_macros(self, binding: Binding) -> None:
     for leaf in bindings_lib.leaves(binding.value):
-      if isinstance(leaf, Macro) and Key("", "", leaf.name) not in self.bindings:
-        known = [k.argument for k in self.bindings if not k.component]
-        hint = registry.nearest(leaf.name, known)
+      if (
+        isinstance(leaf, Macro) and Key("", "", leaf.name) not in self.bindings
+      ):
+        hint = registry.nearest(leaf.name, self._macros())
         raise ConfigError(f"{binding}: %{leaf.name} is not defined{hint}")
+
+  def _macros(self) -> list[str]:
+    return [key.argument for key in self.bindings if not key.component]
+
+  def _check_macro(self, statement: Bind, place: Place) -> None:
+    name = statement.selector
+    if statement.scope:
+      raise ConfigError(
+        f"{place}: {statement.scope}/{name}: a macro has no scope"
+      )
+    if not name.isupper():
+      raise ConfigError(
+        f"{place}: '{name}' is neither component.parameter nor a macro (macros "
+        f"are upper case){_meant(name, self._macros())}"
+      )
+    for leaf in bindings_lib.leaves(statement.value):
+      if isinstance(leaf, (Reference, Macro)):
+        raise ConfigError(
+          f"{place}: {name} = {statement.value!r}: a macro holds a literal; "
+          "bind the component where it is used"
+        )
 
   def _import(self, module: str, folder: pathlib.Path, place: Place) -> None:
     if str(folder) not in sys.path:
       sys.path.insert(0, str(folder))
     try:
       importlib.import_module(module)
-    except ModuleNotFoundError as error:
-      if not (error.name and f"{module}.".startswith(f"{error.name}.")):
-        raise
+    except Exception as error:
+      missing = isinstance(error, ModuleNotFoundError) and error.name
+      if missing and f"{module}.".startswith(f"{missing}."):
+        raise ConfigError(
+          f"{place}: no module '{module}', neither beside the gin file nor on "
+          "the Python path"
+        ) from None
       raise ConfigError(
-        f"{place}: no module '{module}', neither beside the gin file nor on "
-        "the Python path"
-      ) from None
+        f"{place}: import {module} failed: {type(error).__name__}: {error}"
+      ) from error
     if module not in self.imports:
       self.imports.append(module)
     top = module.partition(".")[0]
@@ -242,28 +264,37 @@ def _is_name(text: str) -> bool:
 
 def _may_be_string(value: str) -> bool:
   return (
-    bool(value) and value[0] not in "@%[{('\"" and value.lower() not in SPELLING
+    bool(value)
+    and "\n" not in value
+    and value[0] not in "@%[{('\""
+    and value.lower() not in syntax.SPELLING
   )
 
 
-def _check_macro(statement: Bind, place: Place) -> None:
-  name = statement.selector
-  if statement.scope:
-    raise ConfigError(
-      f"{place}: {statement.scope}/{name}: a macro has no scope"
-    )
-  if not name.isupper():
-    hint = registry.nearest(name, registry.components())
-    raise ConfigError(
-      f"{place}: '{name}' is neither component.parameter nor a macro (macros "
-      f"are upper case){hint}"
-    )
-  for leaf in bindings_lib.leaves(statement.value):
-    if isinstance(leaf, (Reference, Macro)):
-      raise ConfigError(
-        f"{place}: {name} = {statement.value!r}: a macro holds a literal; "
-        "bind the component where it is used"
-      )
+def _split_bindings(text: str) -> list[str]:
+  """Cuts command-line text where an unindented line begins a binding."""
+  bindings: list[str] = []
+  for line in textwrap.dedent(text).strip().splitlines():
+    if not bindings or re.match(r"[\w./]+\s*[=:]", line):
+      bindings.append(line)
+    else:
+      bindings[-1] += f"\n{line}"
+  return bindings
+
+
+def _meant(name: str, macros: Sequence[str]) -> str:
+  """What a name that is no macro may have been meant to be."""
+  if name in registry.components():
+    return f"; bind a parameter of {name}, {name}.PARAMETER = VALUE"
+  meant = [m for m in macros if m == name.upper()]
+  meant += [
+    f"{found.name}.{name}"
+    for found in registry.components().values()
+    if name in found.parameters
+  ]
+  if meant:
+    return "; did you mean " + " or ".join(f"'{m}'" for m in meant[:3]) + "?"
+  return registry.nearest(name.upper(), macros)
 
 
 def _check_parameter(
@@ -304,17 +335,34 @@ def _short(path: pathlib.Path) -> str:
   return str(path)
 
 
+def _read_text(path: pathlib.Path) -> str:
+  try:
+    return path.read_text(encoding="utf-8-sig")
+  except OSError as error:
+    raise ConfigError(
+      f"cannot read gin file '{_short(path)}': {error.strerror}"
+    ) from None
+  except UnicodeDecodeError as error:
+    line = path.read_bytes()[: error.start].count(b"\n") + 1
+    raise ConfigError(
+      f"{_short(path)}:{line}: byte 0x{error.object[error.start]:02x} is not "
+      "UTF-8; save the file as UTF-8 text"
+    ) from None
+
+
 def _find_file(
   name: str, folders: Sequence[pathlib.Path], place: Place | None
 ) -> pathlib.Path:
-  for folder in folders:
-    path = (folder / pathlib.Path(name).expanduser()).resolve()
+  at = f"{place}: " if place else ""
+  paths = [(f / pathlib.Path(name).expanduser()).resolve() for f in folders]
+  for path in paths:
     if path.is_file():
       return path
-  at = f"{place}: " if place else ""
-  shipped: Iterable[str] = (path.name for path in gin_configs().glob("*.gin"))
-  sought = ", ".join(map(str, folders))
+  if any(path.is_dir() for path in paths):
+    raise ConfigError(f"{at}'{name}' is a folder, not a gin file")
+  known = {path.name for f in folders for path in f.glob("*.gin")}
+  sought = ", ".join(dict.fromkeys(map(str, folders)))
   raise ConfigError(
-    f"{at}no gin file '{name}'{registry.nearest(name, shipped)}\n"
+    f"{at}no gin file '{name}'{registry.nearest(name, known)}\n"
     f"  sought in {sought}"
   )

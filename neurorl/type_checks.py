@@ -8,12 +8,16 @@ that the filling component's return annotation must be: so `agent.torso =
 from __future__ import annotations
 
 import collections.abc
+import contextlib
 import types
 import typing
 from collections.abc import Iterator
 from typing import Any
 
 from neurorl import registry
+
+_SEQUENCES = (tuple, list, collections.abc.Sequence)
+_MAPPINGS = (dict, collections.abc.Mapping)
 
 
 def hints(component: registry.Component) -> dict[str, Any]:
@@ -35,16 +39,7 @@ def fills(component: registry.Component, slot: Any) -> bool:
     False only if both types are known and differ.
   """
   made = hints(component).get("return", Any)
-  return made is Any or any(
-    taken is Any
-    or taken == made
-    or (
-      isinstance(taken, type)
-      and isinstance(made, type)
-      and issubclass(made, taken)
-    )
-    for taken in _members(slot)
-  )
+  return any(_may_be(made, taken) for taken in _members(slot))
 
 
 def makers(slot: Any) -> list[str]:
@@ -55,6 +50,33 @@ def makers(slot: Any) -> list[str]:
     for name, component in registry.components().items()
     if hints(component).get("return", Any) in taken
   ]
+
+
+def _may_be(made: Any, taken: Any) -> bool:
+  if made is Any or taken is Any:
+    return True
+  if isinstance(made, type) and isinstance(taken, type):
+    return issubclass(made, taken)
+  # A bare `Callable` says less than `Callable[[X], Y]` and contradicts none;
+  # those of `typing` and of `collections.abc` are one.
+  bare = collections.abc.Callable
+  if bare in (_plain(made), _plain(taken)):
+    return _origin(made) == _origin(taken)
+  return _plain(made) == _plain(taken)
+
+
+def _origin(annotation: Any) -> Any:
+  return typing.get_origin(annotation) or annotation
+
+
+def _plain(annotation: Any) -> Any:
+  """An annotation as nested lists, whichever module spelt it."""
+  if isinstance(annotation, list):
+    return [_plain(item) for item in annotation]
+  arguments = typing.get_args(annotation)
+  if not arguments:
+    return _origin(annotation)
+  return [_origin(annotation), *map(_plain, arguments)]
 
 
 def _members(annotation: Any) -> Iterator[Any]:
@@ -79,7 +101,7 @@ def _members(annotation: Any) -> Iterator[Any]:
 def check_type(value: Any, annotation: Any) -> str | None:
   """Checks a bound value against a parameter's annotation.
 
-  Only int, float, bool, str, None and sequences of these are judged; anything
+  Only classes, literals, functions and containers of these are judged; anything
   else passes, since recipes are checked where they are built.
 
   Args:
@@ -91,9 +113,33 @@ def check_type(value: Any, annotation: Any) -> str | None:
   """
   if _fits(value, annotation):
     return None
-  if isinstance(annotation, type):
+  return _wording(annotation)
+
+
+def _wording(annotation: Any) -> str:
+  """An annotation as a user of gin files would say it."""
+  origin = typing.get_origin(annotation)
+  arguments = typing.get_args(annotation)
+  if origin in (typing.Union, types.UnionType):
+    if complex in arguments:  # jax's ArrayLike
+      return "a number"
+    return " or ".join(dict.fromkeys(map(_wording, arguments)))
+  if origin is typing.Literal:
+    return " or ".join(map(repr, arguments))
+  if origin in _SEQUENCES and arguments:
+    return f"a list of {_wording(arguments[0])}"
+  if origin in _MAPPINGS and arguments:
+    return f"a dict of {_wording(arguments[1])}"
+  if annotation in (None, types.NoneType):
+    return "None"
+  if annotation in (bool, int, float, str):
     return annotation.__name__
-  return str(annotation).replace("typing.", "").replace("collections.abc.", "")
+  made = [f"@{name}()" for name in makers(annotation)]
+  if made:
+    return " or ".join(made[:4]) + (" and others" if made[4:] else "")
+  if origin is collections.abc.Callable:
+    return "a function"
+  return getattr(annotation, "__name__", str(annotation))
 
 
 def _fits(value: Any, annotation: Any) -> bool:
@@ -103,12 +149,20 @@ def _fits(value: Any, annotation: Any) -> bool:
     return any(_fits(value, argument) for argument in arguments)
   if origin is typing.Literal:
     return value in arguments
-  if origin in (tuple, list, collections.abc.Sequence):
+  if annotation is Any:
+    return True
+  if origin in _SEQUENCES:
     if not isinstance(value, (tuple, list)):
       return False
-    return all(_fits(item, arguments[0]) for item in value)
-  if origin in (dict, collections.abc.Mapping):
-    return isinstance(value, dict)
+    if origin is tuple and arguments[-1:] != (Ellipsis,):
+      return len(value) == len(arguments) and all(map(_fits, value, arguments))
+    return not arguments or all(_fits(item, arguments[0]) for item in value)
+  if origin in _MAPPINGS:
+    if not isinstance(value, dict):
+      return False
+    return not arguments or all(
+      _fits(item, arguments[1]) for item in value.values()
+    )
   if origin is collections.abc.Callable:
     return callable(value)
   if annotation in (None, types.NoneType):
@@ -120,5 +174,6 @@ def _fits(value: Any, annotation: Any) -> bool:
   if annotation is float:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
   if isinstance(annotation, type):
-    return isinstance(value, annotation)
+    with contextlib.suppress(TypeError):  # protocols that cannot be asked
+      return isinstance(value, annotation)
   return True

@@ -141,7 +141,9 @@ def prioritized_replay(
   return build
 
 
-def mixed_priority(errors: Array, mask: Array, max_error_weight: float) -> Array:
+def mixed_priority(
+  errors: Array, mask: Array, max_error_weight: float
+) -> Array:
   """Mixes the greatest and the mean absolute error of each sequence.
 
   Args:
@@ -152,12 +154,13 @@ def mixed_priority(errors: Array, mask: Array, max_error_weight: float) -> Array
   Returns:
     `[B]`, finite and above 0.
   """
-  magnitude = jnp.abs(errors) * mask
+  magnitude = jnp.where(mask > 0, jnp.abs(errors), 0.0)
   mean = magnitude.sum(axis=0) / jnp.maximum(mask.sum(axis=0), 1.0)
   mixed = max_error_weight * magnitude.max(axis=0)
   mixed += (1.0 - max_error_weight) * mean
-  # One NaN would poison the sum over all sequences.
-  return jnp.maximum(jnp.nan_to_num(mixed), _LEAST_PRIORITY)
+  # One NaN or infinity would poison the sum over all sequences.
+  mixed = jnp.where(jnp.isfinite(mixed), mixed, 0.0)
+  return jnp.maximum(mixed, _LEAST_PRIORITY)
 
 
 def draw(key, scaled: Array, batch_size: int) -> tuple[Array, Array, Array]:
@@ -186,7 +189,12 @@ def draw(key, scaled: Array, batch_size: int) -> tuple[Array, Array, Array]:
 
 def _draw_rows(key, weights: Array, batch_size: int) -> Array:
   """Draws a column from each row, or all from the only row."""
-  cumulative = jnp.cumsum(weights, axis=-1)
+  # Parallel sums round each prefix in its own way: without the maximum, places
+  # without weight rise now and then, and others fall.
+  sums = jnp.cumsum(weights, axis=-1)
+  cumulative = jax.lax.cummax(
+    jnp.where(weights > 0, sums, 0.0), axis=weights.ndim - 1
+  )
   target = jax.random.uniform(key, (batch_size, 1)) * cumulative[:, -1:]
   if weights.shape[0] == 1:
     columns = jnp.searchsorted(cumulative[0], target[:, 0], side="right")

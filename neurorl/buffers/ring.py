@@ -71,8 +71,8 @@ class Ring:
     stored = jax.eval_shape(lambda: self._pack(_zeros(self.step))[0])
     steps = zeros(self.rows, stored._replace(agent_state=()))
     steps = steps._replace(agent_state=zeros(self.slots, stored.agent_state))
-    zero = jnp.int32(0)
-    return RingState(steps, zero, zero, zero)
+    # Three arrays: a buffer cannot be donated twice.
+    return RingState(steps, *(jnp.zeros((), jnp.int32) for _ in range(3)))
 
   def add(self, state: RingState, steps: Step) -> RingState:
     """Writes `[unroll_length, num_envs, ...]` over the oldest rows."""
@@ -147,7 +147,9 @@ class Ring:
     steps = jax.tree.map(
       lambda x: x[rows, envs[None]], state.steps._replace(agent_state=())
     )
-    agent_state = jax.tree.map(lambda x: x[slots, envs], state.steps.agent_state)
+    agent_state = jax.tree.map(
+      lambda x: x[slots, envs], state.steps.agent_state
+    )
     return self._unpack(steps._replace(agent_state=agent_state))
 
   def _pack(self, steps: Step) -> tuple[Step, Array]:

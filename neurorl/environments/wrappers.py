@@ -96,9 +96,13 @@ def clip_reward(
   """
   if low > high:
     raise ValueError(f"clip_reward.low = {low} exceeds clip_reward.high = {high}")
-  return _map_timesteps(
-    environment, lambda t: t._replace(reward=jnp.clip(t.reward, low, high))
-  )
+
+  def clip(timestep: TimeStep):
+    clipped = jnp.clip(timestep.reward, low, high)
+    # A first step has no reward, whatever the bounds.
+    return timestep._replace(reward=jnp.where(timestep.first, 0.0, clipped))
+
+  return _map_timesteps(environment, clip)
 
 
 @component

@@ -40,4 +40,6 @@ def huber(delta: float = 1.0) -> Distance:
   """
   if delta <= 0:
     raise ValueError(f"huber.delta must be above 0, got {delta}")
-  return lambda prediction, target: optax.huber_loss(prediction, target, delta)
+  return lambda prediction, target: optax.huber_loss(
+    prediction - target, delta=delta
+  )

@@ -65,16 +65,16 @@ class GatedCore(hk.Module):
     """Returns what `cell` multiplies its state with."""
     return self._weights("w_h", self.hidden_size)
 
+  def project(self, x: Array) -> Tree:
+    """Returns what `cell` reads of the inputs `[..., D]`, all times at once."""
+    shape = (self.gates * self.hidden_size,)
+    bias = hk.get_parameter("b", shape, init=jnp.zeros)
+    return x @ self._weights("w_i", x.shape[-1]) + bias
+
   def _weights(self, name: str, fan_in: int) -> Array:
     init = hk.initializers.TruncatedNormal(1.0 / fan_in**0.5)
     shape = (fan_in, self.gates * self.hidden_size)
     return hk.get_parameter(name, shape, init=init)
-
-  def _project(self, x: Array) -> Array:
-    bias = hk.get_parameter(
-      "b", (self.gates * self.hidden_size,), init=jnp.zeros
-    )
-    return x @ self._weights("w_i", x.shape[-1]) + bias
 
   def initial_state(self, batch_size: int) -> Tree:
     """Returns the state at an episode's beginning, `[B, ...]`."""
@@ -93,7 +93,7 @@ class GatedCore(hk.Module):
   def step(self, x: Array, reset: Array, state: Tree) -> tuple[Array, Tree]:
     """Advances by one step `[B, ...]`."""
     state = trees.where(reset, self.initial_state(x.shape[0]), state)
-    return self.cell(self.recurrent_weights(), self._project(x), state)
+    return self.cell(self.recurrent_weights(), self.project(x), state)
 
   def unroll(self, x: Array, reset: Array, state: Tree) -> tuple[Array, Tree]:
     """Advances by `[T, B, ...]` steps."""
@@ -106,7 +106,7 @@ class GatedCore(hk.Module):
       output, state = self.cell(weights, inputs, state)
       return state, output
 
-    state, outputs = jax.lax.scan(body, state, (self._project(x), reset))
+    state, outputs = jax.lax.scan(body, state, (self.project(x), reset))
     return outputs, state
 
 
@@ -118,7 +118,11 @@ class LSTMState(NamedTuple):
 
 
 class LSTM(GatedCore):
-  """Long short-term memory, with a forget-gate bias of 1."""
+  """Long short-term memory, with a forget-gate bias of 1.
+
+  All four gates are one sigmoid over adjacent memory, tanh(x) being
+  2 sigmoid(2 x) - 1: on a CPU that takes half the time of four slices.
+  """
 
   gates = 4
 
@@ -127,13 +131,24 @@ class LSTM(GatedCore):
     zeros = jnp.zeros(self.hidden_size)
     return LSTMState(zeros, zeros)
 
+  def _per_gate(self, i: float, g: float, f: float, o: float) -> Array:
+    return jnp.repeat(jnp.array([i, g, f, o]), self.hidden_size)
+
+  def recurrent_weights(self) -> Array:
+    """Returns the recurrent weights, doubled for the candidate."""
+    return super().recurrent_weights() * self._per_gate(1, 2, 1, 1)
+
+  def project(self, x: Array) -> Array:
+    """Returns the gates' inputs, doubled for the candidate."""
+    gates = super().project(x) + self._per_gate(0, 0, 1, 0)
+    return gates * self._per_gate(1, 2, 1, 1)
+
   def cell(self, weights: Array, inputs: Array, state: LSTMState):
     """Advances by one step; returns the output `[B, H]` and the state."""
-    gates = inputs + state.hidden @ weights
+    gates = jax.nn.sigmoid(inputs + state.hidden @ weights)
     i, g, f, o = jnp.split(gates, 4, axis=-1)
-    kept = jax.nn.sigmoid(f + 1.0) * state.cell
-    cell = kept + jax.nn.sigmoid(i) * jnp.tanh(g)
-    hidden = jax.nn.sigmoid(o) * jnp.tanh(cell)
+    cell = f * state.cell + i * (2.0 * g - 1.0)
+    hidden = o * jnp.tanh(cell)
     return hidden, LSTMState(hidden, cell)
 
 
@@ -146,16 +161,23 @@ class GRU(GatedCore):
     """Returns one row's state of zeros."""
     return jnp.zeros(self.hidden_size)
 
-  def cell(self, weights: Array, inputs: Array, state: Array):
+  def recurrent_weights(self) -> tuple[Array, Array]:
+    """Returns the weights of the gates and of the candidate."""
+    return self._split(super().recurrent_weights())
+
+  def project(self, x: Array) -> tuple[Array, Array]:
+    """Returns the inputs of the gates and of the candidate."""
+    return self._split(super().project(x))
+
+  def _split(self, x: Array) -> tuple[Array, Array]:
+    gates, candidate = jnp.split(x, [2 * self.hidden_size], axis=-1)
+    return gates, candidate
+
+  def cell(self, weights, inputs, state: Array):
     """Advances by one step; returns the output `[B, H]` and the state."""
-    size = self.hidden_size
-    recurrent = state @ weights[:, : 2 * size]
-    z, r = jnp.split(
-      jax.nn.sigmoid(inputs[:, : 2 * size] + recurrent), 2, axis=-1
-    )
-    candidate = jnp.tanh(
-      inputs[:, 2 * size :] + (r * state) @ weights[:, 2 * size :]
-    )
+    gates = jax.nn.sigmoid(inputs[0] + state @ weights[0])
+    z, r = jnp.split(gates, 2, axis=-1)
+    candidate = jnp.tanh(inputs[1] + (r * state) @ weights[1])
     state = (1.0 - z) * state + z * candidate
     return state, state
 

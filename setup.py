@@ -1,0 +1,54 @@
+"""Packaging: the library, its gin files and its programs."""
+
+import pathlib
+
+import setuptools
+
+_ROOT = pathlib.Path(__file__).parent
+
+setuptools.setup(
+  name="neurorl",
+  version="0.1.0",
+  description="Deep reinforcement learning in JAX: an algorithm is a gin file.",
+  long_description=(_ROOT / "README.md").read_text(),
+  long_description_content_type="text/markdown",
+  license="Apache-2.0",
+  python_requires=">=3.11",
+  # The wheel carries binaries and gin files inside the package.
+  packages=[
+    *setuptools.find_packages(include=["neurorl", "neurorl.*"]),
+    "neurorl.binaries",
+    "neurorl.gin_configs",
+  ],
+  package_dir={
+    "neurorl.binaries": "binaries",
+    "neurorl.gin_configs": "gin_configs",
+  },
+  package_data={"neurorl.gin_configs": ["*.gin"]},
+  install_requires=[
+    "absl-py>=2.3.1",
+    "chex>=0.1.91",
+    "dm-haiku>=0.0.15",
+    "gin-config>=0.5.0",
+    "gymnax>=1.0.1",
+    "jax>=0.8.1",
+    "numpy>=1.26",
+    "optax>=0.2.6",
+    "rlax>=0.1.8",
+  ],
+  extras_require={
+    "cuda": ["jax[cuda12]>=0.8.1"],
+    "test": [
+      "flashbax>=0.1.3",
+      "pytest>=8.0",
+      "pytest-timeout>=2.3",
+      "pytest-xdist>=3.6",
+      "ruff>=0.8",
+    ],
+  },
+  entry_points={
+    "console_scripts": [
+      "neurorl-train = neurorl.binaries.train:main",
+    ]
+  },
+)

@@ -1,0 +1,335 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sequences import loss_inputs, timesteps
+
+from neurorl import losses
+from neurorl.ops import schedules, transforms
+from neurorl.types import TermOutput
+
+# Column 0: a middle, then a time-out, then a reset. gamma is a half.
+# Column 1: a termination, then a reset, then a middle; its values are zeros.
+STEPS = timesteps("fmof", "ftfm", reward=[[0, 0], [1, 2], [2, 0], [0, 4]])
+ACTION = np.array([[0, 0], [1, 1], [2, 2], [0, 0]])
+ONLINE = np.zeros((4, 2, 3), np.float32)
+ONLINE[:, 0] = [[1, 5, 0], [3, 2, 0], [0, 4, 1], [7, 8, 9]]
+TARGET = np.zeros((4, 2, 3), np.float32)
+TARGET[:, 0] = [[6, 6, 6], [10, 20, 30], [60, 50, 40], [99, 99, 99]]
+ONES = np.ones(2, np.float32)
+
+BOOTSTRAPS = {
+  # what steps 1 and 2 of column 0 are worth, hence 1 + v/2 and 2 + v/2
+  "double_q": (losses.double_q, [10, 50], [6, 27]),
+  "max_q": (losses.max_q, [30, 60], [16, 32]),
+  "sarsa": (losses.sarsa, [20, 40], [11, 22]),
+}
+
+
+def inputs(online=ONLINE, target=TARGET, steps=STEPS, action=ACTION, **more):
+  return loss_inputs(
+    steps,
+    gamma=0.5,
+    online={"q": {"mean": jnp.asarray(online)}, "embedding": None},
+    target={"q": {"mean": jnp.asarray(target)}, "embedding": None},
+    action=action,
+    **more,
+  )
+
+
+def regression(target=None, distance=None, **parameters):
+  return losses.regression(
+    prediction=losses.action_value(**parameters),
+    target=target or losses.one_step_returns(bootstrap=losses.double_q()),
+    distance=distance or losses.squared_error(),
+  )
+
+
+def apply(recipe, loss_inputs, weights=ONES):
+  loss = recipe()
+  params, state = loss.init(jax.random.key(0))
+  output, after = loss.apply(params, state, loss_inputs, weights)
+  assert jax.tree.structure(after) == jax.tree.structure(state)
+  return output
+
+
+def constant(value):
+  """A term whose loss and error are an array `[T, B]`."""
+  return lambda inputs: TermOutput(
+    jnp.asarray(value, jnp.float32), -jnp.asarray(value, jnp.float32), {}
+  )
+
+
+def test_action_value_reads_the_action_that_was_taken():
+  predicted = losses.action_value()(inputs())
+  np.testing.assert_array_equal(predicted[:, 0], [1, 2, 1, 7])
+
+
+@pytest.mark.parametrize("name", BOOTSTRAPS)
+def test_bootstraps(name):
+  bootstrap, worth, wanted = BOOTSTRAPS[name]
+  values = bootstrap()(inputs())
+  assert values.shape == (4, 2)
+  np.testing.assert_array_equal(values[1:3, 0], worth)
+  target = losses.one_step_returns(bootstrap=bootstrap())(inputs())
+  np.testing.assert_array_equal(target[:2, 0], wanted)
+  np.testing.assert_array_equal(target[[0, 2], 1], [2, 4])
+
+
+def test_one_step_loss_by_hand():
+  output = apply(losses.losses(terms={"q": regression()}), inputs())
+  # Targets 6, 27 and 2, 4; predictions 1, 2 and 0, 0; one transition of either
+  # column starts at a last step and does not count.
+  expected = (0.5 * 5**2 + 0.5 * 25**2 + 0.5 * 2**2 + 0.5 * 4**2) / 4
+  np.testing.assert_allclose(output.loss, expected)
+  np.testing.assert_allclose(output.errors[:2, 0], [5, 25])
+  np.testing.assert_allclose(output.errors[[0, 2], 1], [2, 4])
+  metrics = {name: float(value) for name, value in output.metrics.items()}
+  assert metrics == {
+    "loss/q": expected,
+    "loss/total": expected,
+    "q/prediction": 3 / 4,
+    "q/target": 39 / 4,
+    "q/absolute_error": 36 / 4,
+  }
+
+
+def test_gradient_by_hand():
+  def loss(online):
+    recipe = losses.losses(terms={"q": regression()})
+    return apply(recipe, inputs(online=online)).loss
+
+  # d/dq .5 (q - target)^2 / 4 = (q - target) / 4 at the actions taken.
+  expected = np.zeros((4, 2, 3))
+  expected[0, 0, 0], expected[1, 0, 1] = -5 / 4, -25 / 4
+  expected[0, 1, 0], expected[2, 1, 2] = -2 / 4, -4 / 4
+  np.testing.assert_allclose(jax.grad(loss)(jnp.asarray(ONLINE)), expected)
+
+
+def test_importance_weights_multiply_columns():
+  recipe = losses.losses(terms={"q": regression()})
+  weights = np.array([1.0, 2.0], np.float32)
+  output = apply(recipe, inputs(), weights)
+  np.testing.assert_allclose(output.loss, (12.5 + 312.5 + 2 * (2 + 8)) / 4)
+  # They do not change what the buffer is told, nor the metrics of terms.
+  unweighted = apply(recipe, inputs())
+  np.testing.assert_array_equal(output.errors, unweighted.errors)
+  assert output.metrics["q/target"] == unweighted.metrics["q/target"]
+
+
+def test_huber_is_linear_beyond_delta():
+  distance = losses.huber(delta=2.0)
+  actual = distance(jnp.zeros(4), jnp.array([-1.0, 2.0, 5.0, -25.0]))
+  np.testing.assert_allclose(actual, [0.5, 2.0, 8.0, 48.0])
+  output = apply(
+    losses.losses(terms={"q": regression(distance=losses.huber())}), inputs()
+  )
+  np.testing.assert_allclose(output.loss, (4.5 + 24.5 + 1.5 + 3.5) / 4)
+
+
+def test_squared_error_is_halved():
+  actual = losses.squared_error()(jnp.array([1.0, -2.0]), jnp.array([4.0, 0.0]))
+  np.testing.assert_allclose(actual, [4.5, 2.0])
+
+
+def test_huber_delta_must_be_positive():
+  with pytest.raises(ValueError, match=r"huber\.delta must be above 0, got 0"):
+    losses.huber(delta=0)
+
+
+@pytest.mark.parametrize(
+  "make",
+  [
+    losses.one_step_returns,
+    lambda **k: losses.n_step_returns(n=1, **k),
+    lambda **k: losses.lambda_returns(lambda_=0.0, **k),
+  ],
+)
+def test_a_transform_estimates_returns_in_the_units_of_the_task(make):
+  # With epsilon .01, 2.08 stands for 8: sqrt(8 + 1) - 1 + .08. The return is
+  # 11 + .5 * 8 = 15, for which sqrt(15 + 1) - 1 + .15 = 3.15 stands.
+  steps = timesteps("mm", reward=[[0], [11]])
+  values = np.array([[[0.0]], [[2.08]]])
+  target = make(
+    bootstrap=losses.max_q(), transform=transforms.signed_hyperbolic(0.01)
+  )
+  case = inputs(
+    target=values, online=values, steps=steps, action=np.zeros((2, 1))
+  )
+  np.testing.assert_allclose(target(case), [[3.15]], rtol=1e-4)
+
+
+def test_terms_are_weighted_by_numbers_and_schedules():
+  one, two, three = np.full((3, 3, 2), [[[1.0]], [[10.0]], [[100.0]]])
+  recipe = losses.losses(
+    terms={"a": constant(one), "b": constant(two), "c": constant(three)},
+    weights={"b": 0.5, "c": schedules.linear_schedule(0.0, 4.0)},
+  )
+  output = apply(recipe, inputs(fraction=0.25))
+  np.testing.assert_allclose(output.loss, 1 + 0.5 * 10 + 1.0 * 100)
+  # Metrics are unweighted but for the total.
+  assert float(output.metrics["loss/a"]) == 1
+  assert float(output.metrics["loss/b"]) == 10
+  assert float(output.metrics["loss/c"]) == 100
+  np.testing.assert_allclose(output.metrics["loss/total"], 106)
+
+
+@pytest.mark.parametrize(("priority", "told"), [(None, -1.0), ("b", -10.0)])
+def test_the_buffer_is_told_the_errors_of_one_term(priority, told):
+  recipe = losses.losses(
+    terms={"a": constant(np.ones((3, 2))), "b": constant(np.full((3, 2), 10))},
+    priority=priority,
+  )
+  np.testing.assert_array_equal(
+    apply(recipe, inputs()).errors, np.full((3, 2), told)
+  )
+
+
+@pytest.mark.parametrize("junk", [1e30, np.inf, -np.inf, np.nan])
+def test_whatever_a_term_says_where_masked_changes_nothing(junk):
+  mask = inputs().mask
+  assert mask.sum() == 4
+
+  # No gradient can pass a NaN that it goes through, so the junk is a constant.
+  def junk_term(case):
+    q = losses.action_value()(case)[:-1]
+    loss = jnp.square(q) + jnp.where(case.mask > 0, 0.0, junk)
+    return TermOutput(loss, loss, {"loss_again": loss})
+
+  def clean_term(case):
+    loss = jnp.square(losses.action_value()(case)[:-1])
+    return TermOutput(loss, loss, {"loss_again": loss})
+
+  def evaluate(term):
+    def loss(online):
+      output = apply(losses.losses(terms={"q": term}), inputs(online=online))
+      return output.loss, output.metrics
+
+    (value, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(
+      jnp.asarray(ONLINE)
+    )
+    return value, metrics, gradient
+
+  actual, expected = evaluate(junk_term), evaluate(clean_term)
+  assert np.abs(expected[2]).max() > 0
+  jax.tree.map(np.testing.assert_array_equal, actual, expected)
+
+
+TARGETS = {
+  "one_step": losses.one_step_returns,
+  "n_step": lambda **k: losses.n_step_returns(n=2, **k),
+  "lambda": lambda **k: losses.lambda_returns(lambda_=0.9, **k),
+}
+
+
+@pytest.mark.parametrize("bootstrap", BOOTSTRAPS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_huge_values_where_masked_change_neither_loss_nor_gradient(
+  target, bootstrap
+):
+  recipe = losses.losses(
+    terms={
+      "q": regression(
+        TARGETS[target](bootstrap=BOOTSTRAPS[bootstrap][0]()), losses.huber()
+      )
+    }
+  )
+  clean = inputs()
+  masked = clean.mask == 0
+
+  def evaluate(junk):
+    def loss(online):
+      case = clean._replace(online={"q": {"mean": online}})
+      if junk:  # the reward and discount of a transition that does not count
+        timestep = case.steps.timestep
+        reward = timestep.reward.at[1:].set(
+          jnp.where(masked, 1e30, timestep.reward[1:])
+        )
+        timestep = timestep._replace(reward=reward)
+        case = case._replace(
+          steps=case.steps._replace(timestep=timestep),
+          discount=jnp.where(masked, 1e3, case.discount),
+        )
+      return apply(recipe, case).loss
+
+    return jax.value_and_grad(loss)(jnp.asarray(ONLINE))
+
+  (loss, gradient), (junk_loss, junk_gradient) = evaluate(False), evaluate(True)
+  assert float(loss) > 0 and np.abs(gradient).max() > 0
+  np.testing.assert_array_equal(loss, junk_loss)
+  np.testing.assert_array_equal(gradient, junk_gradient)
+
+
+def test_the_prediction_at_a_last_step_does_not_count():
+  recipe = losses.losses(
+    terms={"q": regression(losses.one_step_returns(bootstrap=losses.max_q()))}
+  )
+  clean = apply(recipe, inputs())
+  online = ONLINE.copy()
+  online[2, 0] = online[1, 1] = 1e15
+  junk = apply(recipe, inputs(online=online))
+  np.testing.assert_array_equal(clean.loss, junk.loss)
+  online[1, 0] = 1e15
+  assert apply(recipe, inputs(online=online)).loss > 1e20
+
+
+@pytest.mark.parametrize("bootstrap", BOOTSTRAPS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_targets_have_no_gradient(target, bootstrap):
+  make = TARGETS[target](bootstrap=BOOTSTRAPS[bootstrap][0]())
+
+  def total(values):
+    return make(inputs(online=values[0], target=values[1])).sum()
+
+  gradient = jax.grad(total)(jnp.stack([ONLINE, TARGET]))
+  np.testing.assert_array_equal(gradient, 0.0)
+
+
+def test_nothing_that_counts_is_a_loss_of_zero():
+  steps = timesteps("oo", "tt")
+  case = inputs(ONLINE[:2], TARGET[:2], steps=steps, action=ACTION[:2])
+  output = apply(losses.losses(terms={"q": regression()}), case)
+  assert float(output.loss) == 0.0
+
+
+@pytest.mark.parametrize(
+  ("term", "reader"),
+  [
+    (lambda: regression(head="qq"), "action_value"),
+    *[
+      (
+        lambda make=make: regression(
+          losses.one_step_returns(bootstrap=make(head="qq"))
+        ),
+        name,
+      )
+      for name, (make, _, _) in BOOTSTRAPS.items()
+    ],
+  ],
+)
+def test_an_unknown_head_names_the_term_the_reader_and_the_heads(term, reader):
+  recipe = losses.losses(terms={"value": term()})
+  message = (
+    f"loss term 'value': {reader} reads head 'qq', but this agent has heads q"
+    ".*did you mean 'q'"
+  )
+  with pytest.raises(ValueError, match=message):
+    apply(recipe, inputs())
+
+
+@pytest.mark.parametrize("field", ["weights", "priority"])
+def test_a_weight_or_priority_of_no_term_is_refused(field):
+  wrong = {"weights": {"polizy": 1.0}, "priority": "polizy"}[field]
+  with pytest.raises(ValueError, match=r"'polizy' is not one .* mean 'policy'"):
+    losses.losses(terms={"policy": regression()}, **{field: wrong})
+
+
+def test_no_terms_are_refused():
+  with pytest.raises(ValueError, match=r"losses\.terms is empty"):
+    losses.losses(terms={})
+
+
+def test_a_term_of_another_shape_is_refused():
+  recipe = losses.losses(terms={"q": constant(np.ones((4, 2)))})
+  with pytest.raises(AssertionError):
+    apply(recipe, inputs())

@@ -1,0 +1,57 @@
+"""Sequences of steps for tests, written as strings.
+
+One character is one step of one environment: `f` begins an episode, `m` is in
+its middle, `t` terminates it, `o` is where time ran out.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from neurorl import types
+from neurorl.ops import episodes
+
+
+def timesteps(*columns, reward=None, observation=None):
+  """Builds timesteps `[T+1, B]`, one string per environment."""
+  kinds = np.array([list(column) for column in columns]).T
+  if reward is None:
+    reward = np.zeros(kinds.shape)
+  if observation is None:
+    observation = np.zeros((*kinds.shape, 1), np.float32)
+  return types.TimeStep(
+    observation=jax.tree.map(jnp.asarray, observation),
+    reward=jnp.asarray(reward, jnp.float32).reshape(kinds.shape),
+    discount=jnp.asarray(kinds != "t", jnp.float32),
+    first=jnp.asarray(kinds == "f"),
+    last=jnp.asarray((kinds == "t") | (kinds == "o")),
+  )
+
+
+def random_params(init, *arguments, scale=0.5):
+  """Fills the parameters that `init` makes: nowhere zero, quick to compile."""
+  rng = np.random.default_rng(0)
+  return jax.tree.map(
+    lambda x: jnp.asarray(scale * rng.normal(size=x.shape), x.dtype),
+    jax.eval_shape(init, *arguments),
+  )
+
+
+def loss_inputs(
+  timestep, gamma, online=None, target=None, action=None, fraction=0.0
+):
+  """Builds what a loss reads, with mask and discounts as learning has them."""
+  if action is None:
+    action = np.zeros(timestep.reward.shape, np.int32)
+  return types.LossInputs(
+    steps=types.Step(timestep, jnp.asarray(action, jnp.int32), {}, ()),
+    mask=episodes.valid_transitions(timestep),
+    discount=episodes.discounts(timestep, gamma),
+    online=online or {},
+    target=target or {},
+    agent=None,
+    params=(),
+    target_params=(),
+    key=jax.random.key(0),
+    progress=types.Progress(jnp.float32(fraction), jnp.int32(0)),
+  )
