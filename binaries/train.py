@@ -44,8 +44,8 @@ def _train(command: command_line.Command) -> None:
     print(program.overview(experiment, built), flush=True)
     try:
       host.run(experiment, built, run_dir, _STARTED)
-    except host.TrainingFault as error:
-      raise command_line.Failure(str(error), 3) from None
+    except host.TrainingError as error:
+      raise command_line.CommandError(str(error), 3) from None
 
 
 def _shorten(experiment, built):

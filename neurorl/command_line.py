@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from neurorl import config as config_lib
 from neurorl import registry
@@ -50,7 +50,7 @@ _TRACEBACK = flags.DEFINE_bool(
 )
 
 
-class Failure(Exception):
+class CommandError(Exception):
   """An end that is not success.
 
   Attributes:
@@ -84,6 +84,8 @@ def run(main: Callable[[Command], None]) -> None:
     main: what the binary does with its configuration.
   """
   named: list[tuple[str, str]] = []
+  # absl's handler would show what JAX logs about devices that are not there.
+  logging.set_verbosity(logging.WARNING)
 
   def parse(argv: Sequence[str]) -> list[str]:
     rest = _take_gin_flags(argv, named)
@@ -97,7 +99,7 @@ def run(main: Callable[[Command], None]) -> None:
       _main(main, arguments, named)
     except config_lib.ConfigError as error:
       _exit(str(error), 2)
-    except Failure as error:
+    except CommandError as error:
       _exit(str(error), error.code)
     except KeyboardInterrupt:
       _exit("interrupted", 130)
@@ -118,7 +120,7 @@ def build(function: Callable[[], object], config: config_lib.Config):
     What the function returns.
 
   Raises:
-    Failure: in place of any error, in a line or two.
+    CommandError: in place of any error, in a line or two.
   """
   try:
     return function()
@@ -126,10 +128,10 @@ def build(function: Callable[[], object], config: config_lib.Config):
     raise
   except ValueError as error:
     _show_traceback()
-    raise Failure(config.locate(str(error)), 2) from error
+    raise CommandError(config.locate(str(error)), 2) from error
   except Exception as error:
     _show_traceback()
-    raise Failure(
+    raise CommandError(
       f"the parts do not fit: {type(error).__name__}: "
       f"{str(error).strip().splitlines()[0] if str(error) else ''}\n"
       "  --traceback shows where",
@@ -139,7 +141,7 @@ def build(function: Callable[[], object], config: config_lib.Config):
 
 def _main(main, arguments: Sequence[str], named) -> None:
   if len(arguments) > 1:
-    raise Failure(
+    raise CommandError(
       f"unexpected argument '{arguments[1]}'; files are given by --gin_file", 2
     )
   if _LIST.value:
@@ -151,7 +153,7 @@ def _main(main, arguments: Sequence[str], named) -> None:
   if not _GIN_FILE.value:
     shipped = sorted(p.name for p in config_lib.reader.gin_configs().glob("*"))
     shipped = [n for n in shipped if n.endswith(".gin") and n != "base.gin"]
-    raise Failure(
+    raise CommandError(
       f"name a gin file: --gin_file=NAME; shipped are {', '.join(shipped)}", 2
     )
   try:

@@ -14,7 +14,7 @@ import io
 import pathlib
 import re
 import tokenize
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gin
@@ -144,15 +144,18 @@ class _Delegate(config_parser.ParserDelegate):
     return Macro(name)
 
 
-def _parse(text: str, file: str) -> list[reader.Statement]:
-  """Reads gin text into statements, with errors in our words."""
+def _parse(text: str, file: str) -> Iterator[reader.Statement]:
+  """Reads gin text statement by statement, with errors in our words.
+
+  One by one: an import must be done before the next line names what it brings.
+  """
   parser = None
   try:
     # gin's parser wants the last line ended.
     parser = config_parser.ConfigParser(
       io.StringIO(text.rstrip() + "\n"), _Delegate()
     )
-    return [s for s in map(_statement, parser) if s is not None]
+    yield from filter(None, map(_statement, parser))
   except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:
     line = _line(error, parser)
     on_line = file == reader.COMMAND_LINE or not line

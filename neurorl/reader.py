@@ -13,7 +13,7 @@ import pathlib
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from neurorl import bindings as bindings_lib
@@ -56,7 +56,7 @@ class Bind:
 
 Statement = Include | Import | Bind
 # (text, name of the file) -> statements
-Parse = Callable[[str, str], list[Statement]]
+Parse = Callable[[str, str], Iterator[Statement]]
 
 
 def gin_configs() -> pathlib.Path:
@@ -152,7 +152,7 @@ class Reader:
   def _parse_command_line(self, text: str) -> list[Statement]:
     """Parses bindings; a value that gin cannot read is taken as a string."""
     try:
-      return self._parse(text, COMMAND_LINE)
+      return list(self._parse(text, COMMAND_LINE))
     except ConfigError as error:
       lines = _split_bindings(text)
       if not lines:
@@ -161,7 +161,7 @@ class Reader:
 
   def _parse_binding(self, line: str) -> list[Statement]:
     try:
-      return self._parse(line, COMMAND_LINE)
+      return list(self._parse(line, COMMAND_LINE))
     except ConfigError:
       name, equals, value = (part.strip() for part in line.partition("="))
       value = value.partition(" #")[0].strip()
@@ -172,7 +172,7 @@ class Reader:
     self.notes.append(
       f"{COMMAND_LINE}: {name} = '{value}' read as a string{meant}"
     )
-    return self._parse(f"{name} = {value!r}", COMMAND_LINE)
+    return list(self._parse(f"{name} = {value!r}", COMMAND_LINE))
 
   def _boundary(self) -> None:
     for key in bindings_lib.live_keys(self.bindings):

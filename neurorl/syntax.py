@@ -82,6 +82,8 @@ def explain(error: BaseException, text: str, line: int) -> str:
   for words, ours in _SAID.items():
     if said.startswith(words):
       return f"{ours}{shown}"
+  if opened < line:
+    return f"cannot read '{content}' within the '{bracket}' of line {opened}"
   return f"cannot read the value in '{content}'{_spell(content)}"
 
 

@@ -165,7 +165,7 @@ class Ring:
       )
     ]
     timestep = steps.timestep._replace(observation=packed)
-    lossy = jnp.any(jnp.stack(changed)).astype(jnp.int32)
+    lossy = jnp.any(jnp.asarray(changed)).astype(jnp.int32)
     return steps._replace(timestep=timestep), lossy
 
   def _unpack(self, steps: Step) -> Step:

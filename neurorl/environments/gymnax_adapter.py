@@ -134,7 +134,9 @@ def _deferred(*names: str) -> Iterator[None]:
 
   A stand-in loads the real module when an attribute is first read.
   """
-  stand_ins = {name: _StandIn(name) for name in names if name not in sys.modules}
+  stand_ins = {
+    name: _StandIn(name) for name in names if name not in sys.modules
+  }
   sys.modules.update(stand_ins)
   try:
     yield

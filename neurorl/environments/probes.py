@@ -1,8 +1,7 @@
 """Probe environments: each isolates one piece of machinery.
 
 All kinds are one environment, so that one compiled program can run all kinds
-along the seeds axis. Every kind has values in closed form (`expected_values`),
-and every one is at most three steps long.
+along the seeds axis. Every kind's values are known in closed form.
 """
 
 from __future__ import annotations
@@ -17,14 +16,26 @@ from neurorl.environments.timesteps import restart, transition
 from neurorl.registry import component
 from neurorl.types import Array, DiscreteActions, Environment, EnvironmentSpec
 
-# A kind's index is its code.
-KINDS = (
-  "constant_reward",  # one step, reward 1: values move at all
-  "reward_from_observation",  # one step, reward is the observation: torso
-  "discounting",  # three steps, reward 1 at the end: discounts, order of time
-  "action_matters",  # one step, reward 1 for action 1, -1 for 0: credit
-  "memory_matters",  # cue, blank, then reward 1 for repeating the cue: core
-  "timeout_is_not_death",  # reward 1 a step, cut after 3 steps by the clock
+# Kind -> transitions of its longest episode; a kind's place is its code.
+_LENGTHS = {
+  "constant_reward": 1,  # reward 1: values move at all
+  "reward_from_observation": 1,  # the reward is the observation: torso
+  "discounting": 3,  # reward 1 at the end: discounts, order of time
+  "action_matters": 1,  # reward 1 for action 1, -1 for action 0: credit
+  "memory_matters": 2,  # cue, blank, then reward 1 for repeating the cue: core
+  # Reward 1 a step, cut by the clock. When is left to chance, as no state that
+  # is always the last would ever be learned from.
+  "timeout_is_not_death": 1_000,
+}
+KINDS = tuple(_LENGTHS)
+_OBSERVATION, _DISCOUNTING, _MEMORY, _TIMEOUT = map(
+  KINDS.index,
+  (
+    "reward_from_observation",
+    "discounting",
+    "memory_matters",
+    "timeout_is_not_death",
+  ),
 )
 
 
@@ -59,14 +70,14 @@ def probe(kind: str = "constant_reward") -> Environment:
       )
     kind = KINDS.index(kind)
   code = jnp.asarray(kind, jnp.int32)
-  lengths = jnp.array([1, 1, 3, 1, 2, 3])
+  lengths = jnp.array(list(_LENGTHS.values()))
 
   def observe(state):
-    shows = (code == 1) | ((code == 4) & (state.time == 0))
+    shows = (code == _OBSERVATION) | ((code == _MEMORY) & (state.time == 0))
     cue = jnp.where(shows, state.cue, 0.0)
     # Without a core, only a clock can tell the steps of `discounting` apart.
-    cue = jnp.where(code == 2, state.time - 1.0, cue)
-    go = jnp.where((code == 4) & (state.time == 1), 1.0, 0.0)
+    cue = jnp.where(code == _DISCOUNTING, state.time - 1.0, cue)
+    go = jnp.where((code == _MEMORY) & (state.time == 1), 1.0, 0.0)
     return jnp.stack([jnp.float32(1.0), cue, go])
 
   def reset(key):
@@ -75,9 +86,9 @@ def probe(kind: str = "constant_reward") -> Environment:
     return state, restart(observe(state))
 
   def step(key, state, action):
-    del key
     time = state.time + 1
     over = time >= lengths[code]
+    timed_out = (code == _TIMEOUT) & (over | jax.random.bernoulli(key, 0.3))
     signed = 2.0 * action - 1.0
     rewards = jnp.stack(
       [
@@ -90,9 +101,9 @@ def probe(kind: str = "constant_reward") -> Environment:
       ]
     )
     state = ProbeState(time, state.cue)
-    timed_out = code == KINDS.index("timeout_is_not_death")
+    terminated = over & (code != _TIMEOUT)
     return state, transition(
-      observe(state), rewards[code], over & ~timed_out, over & timed_out
+      observe(state), rewards[code], terminated, timed_out
     )
 
   spec = EnvironmentSpec(

@@ -95,7 +95,9 @@ def clip_reward(
     ValueError: if `low` exceeds `high`.
   """
   if low > high:
-    raise ValueError(f"clip_reward.low = {low} exceeds clip_reward.high = {high}")
+    raise ValueError(
+      f"clip_reward.low = {low} exceeds clip_reward.high = {high}"
+    )
 
   def clip(timestep: TimeStep):
     clipped = jnp.clip(timestep.reward, low, high)
@@ -188,7 +190,9 @@ def observation_action_reward(environment: Environment) -> Environment:
 
   def reset(key):
     state, timestep = environment.reset(key)
-    none = jnp.zeros_like(encode(jnp.zeros(spec.action.shape, spec.action.dtype)))
+    none = jnp.zeros_like(
+      encode(jnp.zeros(spec.action.shape, spec.action.dtype))
+    )
     return state, observe(timestep, none)
 
   def step(key, state, action):

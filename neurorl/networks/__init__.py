@@ -6,11 +6,12 @@ output; `agent` joins them and returns pure functions (`types.Agent`).
 
 May import: `types`, `registry`, `ops`, jax, haiku.
 
-To add one: a torso is `(observation spec) -> module`, called with `[..., *obs]`;
-a core is `() -> module` with `initial_state(B)`, `step(x, reset, state)` and
-`unroll(x, reset, state)` (see `cores.Core`); a head is `(environment spec) ->
-module`, called with `(embedding, timestep, mode)` and returning a mapping with
-`'mean'`. All three run inside `hk.transform`. Decorate the function of
+To add one: a torso is `(observation spec) -> module`, called with
+`[..., *obs]`; a core is `() -> module` with `initial_state(B)`,
+`step(x, reset, state)` and `unroll(x, reset, state)` (see `cores.Core`); a
+head is `(environment spec) -> module`, called with `(embedding, timestep,
+mode)` and returning a mapping with `'mean'`. All three run inside
+`hk.transform`. Decorate the function of
 hyperparameters that returns one with `@component`; the tables in
 `tests/networks` then test it by one line.
 """

@@ -152,9 +152,9 @@ def minatar_cnn(
         "minatar_cnn reads one image [H, W, C] of at least 3 x 3, but the "
         f"observation has shapes {shapes}; agent.torso = @mlp() reads any"
       )
-    return functools.partial(_apply_cnn, MinAtarCNN(
-      channels, hidden_size, activation
-    ), spec, images[0])
+    return functools.partial(
+      _apply_cnn, MinAtarCNN(channels, hidden_size, activation), spec, images[0]
+    )
 
   return build
 

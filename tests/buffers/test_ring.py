@@ -20,6 +20,15 @@ PROGRESS = Progress(jnp.float32(0.5), jnp.int32(7))
 BATCH = 1024
 
 
+@pytest.fixture(autouse=True, scope="module")
+def quick_compilation():
+  """Programs here are many and small: compiling them is what takes time."""
+  before = jax.config.read("jax_disable_most_optimizations")
+  jax.config.update("jax_disable_most_optimizations", True)
+  yield
+  jax.config.update("jax_disable_most_optimizations", before)
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
   """A buffer and the loop around it; `rows` is what it should keep."""
@@ -53,23 +62,19 @@ CASES = [
   Case("capacity_rounds_down", 16, 58, 3, 4, 2),
   Case("burn_in", 16, 48, 3, 4, 3, burn_in=2),
   Case("burn_in_longer_than_unroll", 12, 24, 2, 2, 3, burn_in=5),
-  Case("period_divides_unroll", 16, 32, 2, 4, 4, period=2),
-  Case("period_is_unroll", 20, 40, 2, 4, 6, period=4),
   Case("period_is_two_unrolls", 16, 48, 3, 4, 4, period=8),
   Case("period_is_three_unrolls", 18, 36, 2, 2, 6, burn_in=1, period=6),
-  Case("single_steps", 7, 14, 2, 1, 3),
   Case("single_steps_with_period", 9, 18, 2, 1, 4, period=3),
   Case("room_for_one_sequence", 4, 8, 2, 1, 3),
   Case("room_for_one_period", 8, 8, 1, 4, 7, period=4),
   Case("one_environment", 12, 12, 1, 3, 2, period=3),
   Case("as_bytes", 16, 48, 3, 4, 3, period=2, store_as="uint8"),
-  Case("as_half", 16, 48, 3, 4, 3, burn_in=1, store_as="float16"),
 ]
 KINDS = {"uniform": uniform_replay, "prioritized": prioritized_replay}
 TABLE = [
   pytest.param(kind, case, id=f"{kind}-{case.name}")
   for kind in KINDS
-  for case in (CASES if kind == "uniform" else CASES[::2])
+  for case in (CASES if kind == "uniform" else CASES[2::3])
 ]
 
 
@@ -168,12 +173,14 @@ def test_sequences_are_contiguous_in_one_environment(kind, case):
     expected = jax.tree.map(
       lambda *x: np.stack(x, axis=1),
       *[
-        jax.tree.map(lambda x: x[:, env], steps(t, case.length, env + 1))
-        for t, env in zip(begins[:64], envs[:64], strict=True)
+        jax.tree.map(
+          lambda x, env=env: x[:, env], steps(t, case.length, env + 1)
+        )
+        for t, env in zip(begins[:8], envs[:8], strict=True)
       ],
     )
     found = jax.tree.map(
-      lambda x: x[:, :64], batch.steps._replace(agent_state=())
+      lambda x: x[:, :8], batch.steps._replace(agent_state=())
     )
     for a, b in zip(
       jax.tree.leaves(found),
@@ -260,8 +267,9 @@ def test_draws_are_uniform_before_and_after_the_wrap(kind, case):
 def test_keys_decide_what_is_drawn(kind):
   buffer = make(kind, CASES[0])
   state = buffer.add(buffer.init(), steps(0, 4, 3))
+  sample = jax.jit(buffer.sample)
   draws = [
-    np.asarray(buffer.sample(state, jax.random.key(k), PROGRESS)[0].indices)
+    np.asarray(sample(state, jax.random.key(k), PROGRESS)[0].indices)
     for k in (0, 0, 1)
   ]
   np.testing.assert_array_equal(draws[0], draws[1])
@@ -432,14 +440,13 @@ def test_observations_may_have_any_structure(observation, store_as):
     assert bool((x == 1).all())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_seeds_are_an_axis(kind):
+def test_seeds_are_an_axis():
   case = CASES[4]
-  buffer = make(kind, case)
+  buffer = make("prioritized", case)
 
   def run(key):
     state = buffer.init()
-    for begin in range(0, 24, 4):
+    for begin in range(0, 8, 4):
       state = buffer.add(state, steps(begin, 4, case.num_envs))
     return buffer.sample(state, key, PROGRESS)[0]
 

@@ -1,0 +1,42 @@
+"""Small experiments that train in seconds."""
+
+from neurorl import config
+
+QLEARNING = """
+NUM_ENVS = 8
+train.unroll_length = 5
+mlp.hidden_sizes = (16,)
+{core}.hidden_size = 16
+q_head.hidden_sizes = (16,)
+prioritized_replay:
+  capacity = 2_000
+  min_size = 200
+  batch_size = 8
+  sequence_length = 5
+  period = 5
+  updates_per_add = 1
+evaluator.episodes = 4
+train.steps_per_chunk = 400
+TOTAL_STEPS = 1_200
+"""
+DQN = """
+NUM_ENVS = 8
+train.unroll_length = 5
+mlp.hidden_sizes = (16,)
+uniform_replay:
+  capacity = 2_000
+  min_size = 200
+  batch_size = 16
+  updates_per_add = 1
+evaluator.episodes = 4
+train.steps_per_chunk = 400
+TOTAL_STEPS = 1_200
+"""
+
+
+def load(file, *bindings, core="lstm", **macros):
+  """Loads a shipped gin file at a small size."""
+  sizes = {"qlearning.gin": QLEARNING, "dqn.gin": DQN}[file]
+  sizes = sizes.replace("{core}", core)
+  named = [(name, repr(value)) for name, value in macros.items()]
+  return config.load([file], [sizes, *bindings], named)

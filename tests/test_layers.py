@@ -1,0 +1,133 @@
+"""The layers of the house, read from its imports; and its manners."""
+
+import ast
+import importlib
+import inspect
+import pathlib
+import pkgutil
+import subprocess
+import sys
+
+import neurorl
+import pytest
+
+PACKAGE = pathlib.Path(neurorl.__file__).parent
+FRONT = (
+  "bindings",
+  "config",
+  "external",
+  "reader",
+  "syntax",
+  "type_checks",
+)
+L0 = ("types", "registry", "compilation")
+ROOMS = ("networks", "environments", "buffers", "actors", "losses", "loggers")
+# What each part may import of the others.
+ALLOWED = {
+  **{name: {*L0, *FRONT} for name in FRONT},
+  **{name: set(L0) for name in L0},
+  "ops": {*L0, "ops"},
+  **{room: {*L0, "ops", room} for room in ROOMS},
+  "training": {*L0, "ops", *ROOMS, "training"},
+  "command_line": {*L0, *FRONT},
+}
+
+
+def _modules():
+  for path in sorted(PACKAGE.rglob("*.py")):
+    relative = path.relative_to(PACKAGE)
+    if relative.parts[0] not in ("__init__.py", "binaries"):
+      yield path, relative.parts[0].removesuffix(".py")
+
+
+def _imports(path):
+  """Yields (module, whether at the top level) of every import in a file."""
+  tree = ast.parse(path.read_text())
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Import):
+      for alias in node.names:
+        yield alias.name, node in tree.body
+    elif isinstance(node, ast.ImportFrom):
+      module = node.module or ""
+      yield module, node in tree.body
+      for alias in node.names:
+        yield f"{module}.{alias.name}", node in tree.body
+
+
+def test_every_part_has_its_layer():
+  assert {part for _, part in _modules()} == set(ALLOWED)
+
+
+@pytest.mark.parametrize(
+  "path, part", _modules(), ids=lambda x: getattr(x, "stem", x)
+)
+def test_imports_point_down(path, part):
+  for module, _ in _imports(path):
+    if module.startswith("neurorl."):
+      imported = module.split(".")[1]
+      assert imported in ALLOWED[part], f"{path} imports {module}"
+
+
+@pytest.mark.parametrize(
+  "library, home",
+  [("gin", "config.py"), ("haiku", "networks"), ("wandb", "loggers")],
+)
+def test_one_home(library, home):
+  for path, _ in _modules():
+    names = {module.split(".")[0] for module, _ in _imports(path)}
+    if library in names:
+      assert path.relative_to(PACKAGE).parts[0] == home
+
+
+@pytest.mark.parametrize("library", ["rlax", "gymnax", "wandb", "matplotlib"])
+def test_slow_libraries_are_imported_late(library):
+  for path, _ in _modules():
+    for module, at_top in _imports(path):
+      assert not (at_top and module.split(".")[0] == library), path
+
+
+def test_import_is_light():
+  code = (
+    "import neurorl, sys; print([m for m in ('gymnax', 'rlax', 'wandb', "
+    "'matplotlib', 'seaborn', 'tensorflow_probability', 'gin') "
+    "if m in sys.modules])"
+  )
+  found = subprocess.run(
+    [sys.executable, "-c", code], capture_output=True, text=True, check=True
+  )
+  assert found.stdout.strip() == "[]"
+
+
+def _public():
+  for info in pkgutil.walk_packages([str(PACKAGE)], "neurorl."):
+    if info.name.startswith(("neurorl.binaries", "neurorl.gin_configs")):
+      continue
+    module = importlib.import_module(info.name)
+    yield info.name, module
+    for name, value in vars(module).items():
+      ours = getattr(value, "__module__", None) == info.name
+      if ours and not name.startswith("_") and callable(value):
+        yield f"{info.name}.{name}", value
+
+
+@pytest.mark.parametrize("name, value", _public(), ids=lambda x: str(x)[:60])
+def test_public_names_are_documented(name, value):
+  if hasattr(value, "__origin__"):  # a type alias
+    return
+  assert inspect.getdoc(value), name
+
+
+def test_components_document_their_parameters():
+  from neurorl import registry
+
+  for name, component in registry.components().items():
+    doc = inspect.getdoc(component.function) or ""
+    if component.place.startswith("neurorl."):
+      assert "Returns:" in doc, name
+      for parameter in component.parameters:
+        assert f"  {parameter}: " in doc, f"{name}.{parameter}"
+
+
+def test_files_stay_small():
+  for path, _ in _modules():
+    assert len(path.read_text().splitlines()) <= 320, path

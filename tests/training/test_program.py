@@ -1,0 +1,163 @@
+"""The loop: what it counts, and that it is the same every time."""
+
+import csv
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from neurorl import training
+from neurorl.training import host
+
+from tests import small
+
+FILES = ("qlearning.gin", "dqn.gin")
+
+
+def _run(experiment, folder):
+  folder.mkdir()
+  program = training.build(experiment)
+  summary = training.run(experiment, program, folder)
+  with (folder / "metrics.csv").open() as file:
+    return summary, list(csv.DictReader(file))
+
+
+def _without_timing(rows):
+  timing = {"seconds", "steps_per_second"}
+  return [{k: v for k, v in row.items() if k not in timing} for row in rows]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_same_seed_same_numbers(file, tmp_path):
+  experiment = small.load(file).call()
+  _, first = _run(experiment, tmp_path / "a")
+  _, second = _run(experiment, tmp_path / "b")
+  assert _without_timing(first) == _without_timing(second)
+  other = dataclasses.replace(experiment, seed=1)
+  _, third = _run(other, tmp_path / "c")
+  assert _without_timing(first) != _without_timing(third)
+
+
+def test_rows_and_summary(tmp_path):
+  experiment = small.load("qlearning.gin", NUM_SEEDS=2, SEED=5).call()
+  summary, rows = _run(experiment, tmp_path / "a")
+  # 200 steps are needed: 4 iterations of 40 collect, 26 more learn, in chunks
+  # of 10.
+  assert [row["seed"] for row in rows] == ["5", "6"] * 4
+  assert [int(row["budget_steps"]) for row in rows[::2]] == [
+    160,
+    560,
+    960,
+    1200,
+  ]
+  assert [int(row["updates"]) for row in rows[::2]] == [0, 10, 20, 26]
+  assert rows[0]["loss/total"] == "" and float(rows[2]["loss/total"]) >= 0
+  assert summary["learner_updates"] == 52
+  assert summary["environment_steps"] == sum(
+    int(row["environment_steps"]) for row in rows[-2:]
+  )
+  score = summary["evaluation"]["episode_return"]
+  assert set(score) == {"per_seed", "mean", "iqm", "ci95"}
+  assert len(score["per_seed"]) == 2
+  saved = json.loads((tmp_path / "a" / "summary.json").read_text())
+  assert saved == summary
+  for name in (
+    "environment_steps",
+    "learner_updates",
+    "seconds",
+    "seconds_to_first_update",
+    "steps_per_second",
+  ):
+    assert saved[name] > 0
+
+
+def test_environment_steps_are_transitions(tmp_path):
+  """Catch takes 9 transitions an episode, and a slot for its last step."""
+  experiment = small.load("qlearning.gin", TOTAL_STEPS=4_000).call()
+  summary, rows = _run(experiment, tmp_path / "a")
+  assert summary["budget_steps"] == 4_000
+  assert summary["environment_steps"] == 8 * (500 // 10 * 9)
+  finished = [row for row in rows if row["training/episode_length"]]
+  assert {float(row["training/episode_length"]) for row in finished} == {9.0}
+  assert sum(int(row["training/episodes"]) for row in rows) == 400
+
+
+def test_a_seed_among_others_is_that_seed():
+  one = small.load("qlearning.gin", TOTAL_STEPS=4_000).call()
+  program = training.build(one)
+
+  def train(key):
+    state, _ = program.warm_up(program.init(key), program.warm_up_iterations)
+    return program.run_chunk(state, jnp.int32(50))[0]
+
+  keys = jnp.stack([jax.random.key(seed) for seed in range(3)])
+  together = jax.jit(host.over_seeds(train, 3))(keys)
+  alone = jax.jit(host.over_seeds(train, 1))(keys[1:2])
+  assert int(alone.learning.updates[0]) == 50
+  for a, b in zip(
+    jax.tree.leaves(together.learning.params),
+    jax.tree.leaves(alone.learning.params),
+    strict=True,
+  ):
+    np.testing.assert_allclose(a[1], b[0], atol=1e-4)
+
+
+def test_chunk_length_does_not_change_training():
+  experiment = small.load("qlearning.gin").call()
+  program = training.build(experiment)
+  chunk = jax.jit(program.run_chunk)
+  start, _ = program.warm_up(
+    program.init(jax.random.key(0)), program.warm_up_iterations
+  )
+  whole, _ = chunk(start, jnp.int32(12))
+  halves, _ = chunk(chunk(start, jnp.int32(5))[0], jnp.int32(7))
+  for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(halves), strict=True):
+    if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
+      a, b = jax.random.key_data(a), jax.random.key_data(b)
+    np.testing.assert_array_equal(a, b)
+
+
+def test_loss_that_is_not_finite_stops_training(tmp_path):
+  experiment = small.load(
+    "qlearning.gin",
+    "train.environment = @scale_reward()\n"
+    "scale_reward.environment = @gymnax()\nscale_reward.scale = 1e30",
+  ).call()
+  with pytest.raises(host.TrainingError, match=r"loss/q is (inf|nan)"):
+    _run(experiment, tmp_path / "a")
+
+
+def test_lossy_storage_stops_training(tmp_path):
+  experiment = small.load(
+    "qlearning.gin",
+    "prioritized_replay.store_as = 'uint8'",
+    ENVIRONMENT="CartPole-v1",
+  ).call()
+  with pytest.raises(host.TrainingError, match="store_as"):
+    _run(experiment, tmp_path / "a")
+
+
+def test_too_few_steps_to_learn():
+  experiment = small.load("qlearning.gin", TOTAL_STEPS=100).call()
+  with pytest.raises(ValueError, match=r"total_steps = 100 .* 200 steps"):
+    training.build(experiment)
+
+
+def test_state_is_donated_in_place():
+  """No second copy of the buffer is made while training."""
+  experiment = small.load(
+    "qlearning.gin", "prioritized_replay.capacity = 200_000"
+  ).call()
+  program = training.build(experiment)
+  state = jax.eval_shape(program.init, jax.random.key(0))
+  compiled = (
+    jax.jit(program.run_chunk, donate_argnums=0)
+    .lower(state, jnp.int32(0))
+    .compile()
+  )
+  memory = compiled.memory_analysis()
+  buffer = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state.buffer))
+  assert memory.alias_size_in_bytes > buffer
+  assert memory.temp_size_in_bytes < 0.1 * buffer
