@@ -20,8 +20,8 @@ _RUN_DIR = flags.DEFINE_string(
 _DEBUG = flags.DEFINE_bool(
   "debug",
   False,
-  "A short run without compilation that stops at the first NaN and names the "
-  "operation. It is slow.",
+  "A short run that learns without compilation, stops at the first NaN and "
+  "names the operation.",
 )
 
 
@@ -44,8 +44,9 @@ def _train(command: command_line.Command) -> None:
     print(program.overview(experiment, built), flush=True)
     try:
       host.run(experiment, built, run_dir, _STARTED)
-    except host.TrainingError as error:
-      raise command_line.CommandError(str(error), 3) from None
+    except (host.TrainingError, FloatingPointError) as error:
+      first = str(error).strip().splitlines()[0]
+      raise command_line.CommandError(first, 3) from error
 
 
 def _shorten(experiment, built):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from absl import app, flags, logging
 
 from neurorl import config as config_lib
-from neurorl import registry
+from neurorl import gin_files, registry
 
 _GIN_FLAG = re.compile(r"--?gin\.([^=]+)(?:=(.*))?", re.DOTALL)
 
@@ -151,7 +151,7 @@ def _main(main, arguments: Sequence[str], named) -> None:
     print(describe(_DESCRIBE.value))
     return
   if not _GIN_FILE.value:
-    shipped = sorted(p.name for p in config_lib.reader.gin_configs().glob("*"))
+    shipped = sorted(p.name for p in gin_files.gin_configs().glob("*"))
     shipped = [n for n in shipped if n.endswith(".gin") and n != "base.gin"]
     raise CommandError(
       f"name a gin file: --gin_file=NAME; shipped are {', '.join(shipped)}", 2

@@ -23,7 +23,7 @@ from gin import config_parser
 from neurorl import bindings as bindings_lib
 from neurorl import external, reader, registry, syntax, type_checks
 from neurorl.bindings import Binding, Bindings, Key, Macro, Reference
-from neurorl.reader import ConfigError
+from neurorl.gin_files import ConfigError
 
 
 @dataclasses.dataclass(frozen=True)

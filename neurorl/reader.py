@@ -6,7 +6,6 @@ gin's: `config` hands in the parser.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
 import pathlib
@@ -17,14 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from neurorl import bindings as bindings_lib
-from neurorl import registry, syntax, type_checks
+from neurorl import gin_files, registry, syntax, type_checks
 from neurorl.bindings import Binding, Key, Macro, Place, Reference
+from neurorl.gin_files import ConfigError
 
 COMMAND_LINE = "command line"
-
-
-class ConfigError(ValueError):
-  """A mistake in a gin file or on the command line, told in a line or two."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,13 +55,6 @@ Statement = Include | Import | Bind
 Parse = Callable[[str, str], Iterator[Statement]]
 
 
-def gin_configs() -> pathlib.Path:
-  """Returns the folder of shipped gin files, in a checkout or a wheel."""
-  package = pathlib.Path(__file__).resolve().parent
-  inside = package / "gin_configs"
-  return inside if inside.is_dir() else package.parent / "gin_configs"
-
-
 def find_component(name: str, place: Place | None = None) -> registry.Component:
   """Finds a component, or says which names are near."""
   found = registry.find(name)
@@ -93,8 +82,10 @@ class Reader:
 
   def read_file(self, name: str) -> None:
     """Reads a file named by the user, and all that it includes."""
-    path = _find_file(name, [pathlib.Path.cwd(), gin_configs()], None)
-    self._top_level = _short(path)
+    path = gin_files.find_file(
+      name, [pathlib.Path.cwd(), gin_files.gin_configs()], None
+    )
+    self._top_level = gin_files.short(path)
     self._read(path, ())
     self._top_level = COMMAND_LINE
 
@@ -130,13 +121,13 @@ class Reader:
     if path in including:
       chain = " -> ".join(p.name for p in (*including, path))
       raise ConfigError(f"circular include: {chain}")
-    text = _read_text(path)
+    text = gin_files.read_text(path)
     seen: dict[Key, Place] = {}
-    for statement in self._parse(text, _short(path)):
-      place = Place(_short(path), statement.line)
+    for statement in self._parse(text, gin_files.short(path)):
+      place = Place(gin_files.short(path), statement.line)
       if isinstance(statement, Include):
-        folders = [path.parent, gin_configs(), pathlib.Path.cwd()]
-        included = _find_file(statement.file, folders, place)
+        folders = [path.parent, gin_files.gin_configs(), pathlib.Path.cwd()]
+        included = gin_files.find_file(statement.file, folders, place)
         self._read(included, (*including, path))
       elif isinstance(statement, Import):
         self._import(statement.module, path.parent, place)
@@ -325,44 +316,3 @@ def _check_slots(binding: Binding) -> None:
         f"{binding}: {leaf.name} is not what {key.component}.{key.argument} "
         f"takes{f'; these are: {makers}' if makers else ''}"
       )
-
-
-def _short(path: pathlib.Path) -> str:
-  """The path as a user would write it."""
-  for folder in (pathlib.Path.cwd(), gin_configs()):
-    with contextlib.suppress(ValueError):
-      return str(path.relative_to(folder))
-  return str(path)
-
-
-def _read_text(path: pathlib.Path) -> str:
-  try:
-    return path.read_text(encoding="utf-8-sig")
-  except OSError as error:
-    raise ConfigError(
-      f"cannot read gin file '{_short(path)}': {error.strerror}"
-    ) from None
-  except UnicodeDecodeError as error:
-    line = path.read_bytes()[: error.start].count(b"\n") + 1
-    raise ConfigError(
-      f"{_short(path)}:{line}: byte 0x{error.object[error.start]:02x} is not "
-      "UTF-8; save the file as UTF-8 text"
-    ) from None
-
-
-def _find_file(
-  name: str, folders: Sequence[pathlib.Path], place: Place | None
-) -> pathlib.Path:
-  at = f"{place}: " if place else ""
-  paths = [(f / pathlib.Path(name).expanduser()).resolve() for f in folders]
-  for path in paths:
-    if path.is_file():
-      return path
-  if any(path.is_dir() for path in paths):
-    raise ConfigError(f"{at}'{name}' is a folder, not a gin file")
-  known = {path.name for f in folders for path in f.glob("*.gin")}
-  sought = ", ".join(dict.fromkeys(map(str, folders)))
-  raise ConfigError(
-    f"{at}no gin file '{name}'{registry.nearest(name, known)}\n"
-    f"  sought in {sought}"
-  )

@@ -7,10 +7,10 @@ import sys
 import gin
 import pytest
 
-from neurorl import config, registry
+from neurorl import config, gin_files, registry
 from neurorl.config import ConfigError
 
-GIN_CONFIGS = config.reader.gin_configs()
+GIN_CONFIGS = gin_files.gin_configs()
 ALGORITHMS = ["qlearning.gin", "dqn.gin"]
 ENVIRONMENTS = sorted(path.name for path in GIN_CONFIGS.glob("env_*.gin"))
 

@@ -278,6 +278,13 @@ class ReplaySettings:
         f"{self.sequence_length} + 1); bind a capacity of at least "
         f"{least * num_envs}"
       )
+    sequences = rows // self.period * num_envs
+    if self.batch_size > sequences:
+      raise ValueError(
+        f"{self.name}.batch_size = {self.batch_size} exceeds the {sequences} "
+        f"sequences that {self.name}.capacity = {self.capacity} can hold; bind "
+        "a smaller batch or a larger capacity"
+      )
     return Ring(
       step=step,
       rows=rows,

@@ -28,6 +28,7 @@ from neurorl.types import (
   DiscreteActions,
   Environment,
   EnvironmentSpec,
+  Tree,
 )
 
 
@@ -55,41 +56,35 @@ def gymnax(
   env, params = library.make(name)
   params = _replace(params, dict(parameters or {}), name)
   space = _action_space(env.action_space(params), name)
-  observation = jax.eval_shape(
-    lambda: env.reset_env(jax.random.key(0), params)[0]
+  observation, state_spec = jax.eval_shape(
+    lambda: env.reset_env(jax.random.key(0), params)
   )
 
-  def observe(x):
-    # gymnax lets dtypes drift between reset and step; a scan does not.
-    return jax.tree.map(
-      lambda leaf, spec: jnp.asarray(leaf, spec.dtype), x, observation
-    )
-
   def reset(key):
-    x, state = env.reset_env(key, params)
-    return strong(state), restart(observe(x))
+    seen, state = env.reset_env(key, params)
+    return _like(state_spec, state), restart(_like(observation, seen))
 
   def step(key, state, action):
-    x, state, reward, terminated, _ = env.step_env(key, state, action, params)
+    seen, state, reward, terminated, _ = env.step_env(
+      key, state, action, params
+    )
     truncated = env.is_truncated(state, params)
-    return conform(state), transition(observe(x), reward, terminated, truncated)
-
-  def strong(state):
-    return jax.tree.map(
-      lambda leaf: jnp.asarray(leaf, jnp.asarray(leaf).dtype), state
+    timestep = transition(
+      _like(observation, seen), reward, terminated, truncated
     )
-
-  state_spec = jax.eval_shape(lambda: reset(jax.random.key(0))[0])
-
-  def conform(state):
-    return jax.tree.map(
-      lambda leaf, spec: jnp.asarray(leaf, spec.dtype).reshape(spec.shape),
-      state,
-      state_spec,
-    )
+    return _like(state_spec, state), timestep
 
   spec = EnvironmentSpec(name, observation, _action(space), space)
   return Environment(reset, step, spec)
+
+
+def _like(spec: Tree, tree: Tree) -> Tree:
+  """Holds a tree to its spec: gymnax lets dtypes drift, a scan does not."""
+  return jax.tree.map(
+    lambda leaf, like: jnp.asarray(leaf, like.dtype).reshape(like.shape),
+    tree,
+    spec,
+  )
 
 
 def _replace(params: Any, changes: dict[str, Any], name: str) -> Any:

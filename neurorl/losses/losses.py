@@ -39,10 +39,13 @@ def losses(
     The loss's recipe.
 
   Raises:
-    ValueError: if there is no term, or a name is not a term's.
+    ValueError: if there is no term, one is called 'total', or a name is not
+      a term's.
   """
   if not terms:
     raise ValueError("losses.terms is empty; bind {'q': @regression()}, say")
+  if "total" in terms:
+    raise ValueError("losses.terms: 'total' names the sum; rename the term")
   weights = dict(weights or {})
   for name in [*weights, *([priority] if priority else [])]:
     if name not in terms:
@@ -59,10 +62,10 @@ def losses(
       weight = schedules.as_schedule(weights.get(name, 1.0))(inputs.progress)
       total += weight * loss
       metrics[f"loss/{name}"] = loss
-      for key, value in output.metrics.items():
+      for metric, value in output.metrics.items():
         if jnp.ndim(value):
           value = trees.masked_mean(value, inputs.mask)
-        metrics[f"{name}/{key}"] = value
+        metrics[f"{name}/{metric}"] = value
     metrics["loss/total"] = total
     return LossOutput(total, outputs[told].error, metrics), state
 

@@ -106,6 +106,6 @@ def one_step_returns(
 
   def estimator(rewards, discounts, values, inputs):
     del inputs
-    return rewards + discounts * values
+    return returns.one_step_returns(rewards, discounts, values)
 
   return _target(estimator, bootstrap, transform)

@@ -11,7 +11,8 @@ To add one: a torso is `(observation spec) -> module`, called with
 `step(x, reset, state)` and `unroll(x, reset, state)` (see `cores.Core`); a
 head is `(environment spec) -> module`, called with `(embedding, timestep,
 mode)` and returning a mapping with `'mean'`. All three run inside
-`hk.transform`. Decorate the function of
+`hk.transform`; a core builds its submodules in `__init__`, so that `step` and
+`unroll` share them. Decorate the function of
 hyperparameters that returns one with `@component`; the tables in
 `tests/networks` then test it by one line.
 """

@@ -15,6 +15,26 @@ import jax
 from neurorl.types import Array
 
 
+def one_step_returns(rewards: Array, discounts: Array, values: Array) -> Array:
+  """Adds one reward and bootstraps: TD(0).
+
+  G_t = r_t + d_t * v_t
+
+  Sutton (1988), https://doi.org/10.1007/BF00115009
+
+  Args:
+    rewards: `[T, B]`.
+    discounts: `[T, B]`.
+    values: `[T, B]`, of where each transition arrives.
+
+  Returns:
+    `[T, B]` returns.
+  """
+  chex.assert_rank([rewards, discounts, values], 2)
+  chex.assert_equal_shape([rewards, discounts, values])
+  return rewards + discounts * values
+
+
 def lambda_returns(
   rewards: Array, discounts: Array, values: Array, traces: Array
 ) -> Array:
@@ -51,7 +71,8 @@ def n_step_returns(
 ) -> Array:
   """Sums n rewards and bootstraps.
 
-  G_t = r_t + d_t * ... with n rewards, ended early where a trace is 0 and at
+  G_t^(n) = r_t + d_t * ((1 - l_t) * v_t + l_t * G_{t+1}^(n-1)), with
+  G_t^(0) = v_{t-1} and G_T = v_T: the sum ends early where a trace is 0 and at
   the end of the sequence. n = 1 gives TD(0), n = T the lambda return with the
   same traces.
 

@@ -39,8 +39,8 @@ def masked_mean(values: Array, mask: Array) -> Array:
   """Averages what the mask lets through; 0 where it lets nothing.
 
   Args:
-    values: `[...]`; not read where the mask is 0, so that an infinity there
-      does not reach the result.
+    values: `[...]`; not read where the mask is 0, so that nothing there reaches
+      the result, nor a gradient if it is finite.
     mask: `[...]` float32, zeros and ones.
 
   Returns:

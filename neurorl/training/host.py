@@ -87,7 +87,8 @@ class _Host:
     roots = [jax.random.split(jax.random.key(seed)) for seed in self.seeds]
     self._evaluation_keys = jnp.stack([root[1] for root in roots])
     init = jax.jit(over_seeds(program.init, len(self.seeds)))
-    self.state = init(jnp.stack([root[0] for root in roots]))
+    with jax.disable_jit(False):
+      self.state = init(jnp.stack([root[0] for root in roots]))
     self._functions, columns = _compile(
       experiment, program, self.state, self._evaluation_keys
     )
@@ -257,19 +258,34 @@ def _executables(jobs: Mapping[str, Any]) -> dict[str, Callable]:
     name: jax.jit(function, donate_argnums=donated)
     for name, (function, _, donated) in jobs.items()
   }
-  if not jax.config.jax_disable_jit:
-    # Tracing holds Python's lock, compiling does not.
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-      pending = {
-        name: pool.submit(compile_, jitted[name].lower(*arguments))
-        for name, (_, arguments, _) in jobs.items()
-      }
-      jitted = {name: future.result() for name, future in pending.items()}
-  # The number of iterations is the last argument of all.
+  # Debugging runs learning without compilation; the rest would take minutes.
+  plain = {"run_chunk"} if jax.config.jax_disable_jit else set()
+  # Tracing holds Python's lock, compiling does not.
+  with (
+    jax.disable_jit(False),
+    concurrent.futures.ThreadPoolExecutor() as pool,
+  ):
+    pending = {
+      name: pool.submit(compile_, jitted[name].lower(*arguments))
+      for name, (_, arguments, _) in jobs.items()
+      if name not in plain
+    }
+    jitted |= {name: future.result() for name, future in pending.items()}
   return {
-    name: lambda *a, f=function: f(*a[:-1], jnp.int32(a[-1]))
+    name: _call(function, plain=name in plain)
     for name, function in jitted.items()
   }
+
+
+def _call(function: Callable, plain: bool) -> Callable:
+  """Takes the number of iterations, the last argument, from Python."""
+
+  def call(*arguments):
+    *arrays, iterations = arguments
+    with jax.disable_jit(plain):
+      return function(*arrays, jnp.int32(iterations))
+
+  return call
 
 
 def compile_(lowered: jax.stages.Lowered) -> jax.stages.Compiled:

@@ -2,11 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sequences import loss_inputs, timesteps
 
 from neurorl import losses
 from neurorl.ops import schedules, transforms
 from neurorl.types import TermOutput
+from tests.sequences import loss_inputs, timesteps
 
 # Column 0: a middle, then a time-out, then a reset. gamma is a half.
 # Column 1: a termination, then a reset, then a middle; its values are zeros.

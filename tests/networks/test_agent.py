@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sequences import random_params, timesteps
 
 from neurorl import networks
 from neurorl.types import DiscreteActions, EnvironmentSpec
+from tests.sequences import random_params, timesteps
 
 T, B, A = 7, 3, 3
 SPEC = EnvironmentSpec(

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sequences import random_params
 
 from neurorl import networks
 from neurorl.networks import cores
+from tests.sequences import random_params
 
 T, B, D, H = 7, 3, 5, 4
 RESET_AT = 4

@@ -3,10 +3,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sequences import random_params
 
 from neurorl import networks
 from neurorl.types import ContinuousActions, DiscreteActions, EnvironmentSpec
+from tests.sequences import random_params
 
 A, D = 3, 5
 DISCRETE = EnvironmentSpec(

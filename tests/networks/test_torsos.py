@@ -3,9 +3,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sequences import random_params
 
 from neurorl import networks
+from tests.sequences import random_params
 
 IMAGE = (6, 5, 2)
 SPECS = {

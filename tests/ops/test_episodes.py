@@ -1,9 +1,9 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sequences import timesteps
 
 from neurorl.ops import episodes
+from tests.sequences import timesteps
 
 # middle, termination, (reset), middle, time-out, (reset); and one that goes on
 STEPS = timesteps("fmtfmof", "mmmmmmm")

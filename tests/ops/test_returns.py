@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import rlax
-from sequences import loss_inputs, timesteps
 
 from neurorl import losses
 from neurorl.ops import episodes, returns
+from tests.sequences import loss_inputs, timesteps
 
 T, B = 9, 3
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from neurorl import environments, training
 from neurorl.environments.probes import KINDS
-
 from tests import small
 
 GAMMA = 0.9

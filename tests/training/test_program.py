@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from neurorl import training
 from neurorl.training import host
-
 from tests import small
 
 FILES = ("qlearning.gin", "dqn.gin")

@@ -1,0 +1,283 @@
+"""The command line as a user meets it: a process, its words, its exit code."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TRAIN = str(ROOT / "binaries" / "train.py")
+SMALL = (
+  "--gin.NUM_ENVS=8",
+  "--gin.TOTAL_STEPS=800",
+  "--gin.lstm.hidden_size=8",
+  "--gin.q_head.hidden_sizes=(8,)",
+  "--gin.mlp.hidden_sizes=(8,)",
+  "--gin.prioritized_replay.min_size=400",
+  "--gin.train.steps_per_chunk=200",
+  "--gin.evaluator.episodes=2",
+)
+
+
+def train(*arguments, cwd):
+  return subprocess.run(
+    [sys.executable, TRAIN, *arguments],
+    cwd=cwd,
+    capture_output=True,
+    text=True,
+    check=False,
+    timeout=300,
+    env={**os.environ, "XDG_CACHE_HOME": str(cwd)},
+  )
+
+
+def _write(folder, **files):
+  for name, text in files.items():
+    suffix = ".py" if text.startswith("from neurorl") else ".gin"
+    (folder / f"{name}{suffix}").write_text(text)
+
+
+OWN = """from neurorl import component
+
+@component
+def lstm(hidden_size: int = 3):
+  \"\"\"Takes a name that is taken.\"\"\"
+"""
+Q = "--gin_file=qlearning.gin"
+# What is wrong -> arguments, and what the message must say.
+BAD = {
+  "no file named": ([], ["--gin_file=NAME", "qlearning.gin"]),
+  "unknown file": (
+    ["--gin_file=qlerning.gin"],
+    ["qlerning", "'qlearning.gin'"],
+  ),
+  "unknown component": (
+    [Q, "--gin_bindings=agent.core = @lstn()"],
+    ["lstn", "'lstm'"],
+  ),
+  "unknown parameter": (
+    [Q, "--gin.lstm.hiden_size=3"],
+    ["hiden_size", "'hidden_size'"],
+  ),
+  "unknown macro": ([Q, "--gin.NUM_ENV=3"], ["NUM_ENV", "NUM_ENVS"]),
+  "unknown environment": (
+    [Q, "--gin.ENVIRONMENT=Catch-bsuit"],
+    ["Catch-bsuit", "'Catch-bsuite'", "command line"],
+  ),
+  "unknown environment parameter": (
+    [Q, "--gin.gymnax.parameters={'max_steps': 3}"],
+    ["max_steps", "max_steps_in_episode"],
+  ),
+  "unknown flag": ([Q, "--run_dri=x"], ["run_dri"]),
+  "stray argument": ([Q, "catch"], ["catch", "--gin_file"]),
+  "circular include": (["--gin_file=a.gin"], ["a.gin -> b.gin -> a.gin"]),
+  "idle binding": ([Q, "--gin.gru.hidden_size=3"], ["gru.hidden_size", "gru"]),
+  "idle in a file": (["--gin_file=idle.gin"], ["idle.gin:2", "gru"]),
+  "misspelt scope": (
+    [Q, "--gin_bindings=reression/huber.delta = 1.0"],
+    ["reression"],
+  ),
+  "sequence longer than the buffer": (
+    [Q, "--gin.prioritized_replay.sequence_length=100000"],
+    ["sequence", "100000", "capacity = 100000", "qlearning.gin:"],
+  ),
+  "capacity that does not fit": (
+    [Q, "--gin.prioritized_replay.capacity=300"],
+    ["capacity = 300", "command line"],
+  ),
+  "batch that does not fit": (
+    [Q, "--gin.prioritized_replay.batch_size=1000000"],
+    ["batch_size = 1000000", "command line"],
+  ),
+  "period that does not fit": (
+    [Q, "--gin.prioritized_replay.period=7"],
+    ["period = 7", "unroll_length = 10"],
+  ),
+  "zero steps": ([Q, "--gin.TOTAL_STEPS=0"], ["total_steps", "got 0"]),
+  "negative environments": ([Q, "--gin.NUM_ENVS=-4"], ["num_envs", "got -4"]),
+  "steps as text": ([Q, "--gin.TOTAL_STEPS=many"], ["total_steps", "'many'"]),
+  "true": ([Q, "--gin.mlp.layer_norm=true"], ["True"]),
+  "discrete head, continuous actions": (
+    [Q, "--gin.ENVIRONMENT=Pendulum-v1"],
+    ["discrete", "Pendulum-v1"],
+  ),
+  "missing head": (
+    [Q, "--gin.action_value.head=value"],
+    ["loss term 'q'", "action_value", "'value'", "heads q"],
+  ),
+  "a head as a torso": (
+    [Q, "--gin_bindings=agent.torso = @q_head()"],
+    ["q_head", "agent.torso", "@mlp()"],
+  ),
+  "seed out of range": (
+    [Q, "--gin.SEED=4294967296"],
+    ["4294967296", "2**32"],
+  ),
+  "run directory in use": ([Q, "--run_dir=."], ["--run_dir=.", "in use"]),
+  "run directory unwritable": (
+    [Q, "--run_dir=/dev/null/run"],
+    ["/dev/null/run"],
+  ),
+  "two components of one name": (
+    ["--gin_file=twice.gin"],
+    ["two components are called 'lstm'", "neurorl.networks.cores.lstm", "own"],
+  ),
+  "too few steps": ([Q, "--gin.TOTAL_STEPS=640"], ["640", "2240"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(case, tmp_path):
+  arguments, words = BAD[case]
+  _write(
+    tmp_path,
+    a="include 'b.gin'\n",
+    b="include 'a.gin'\n",
+    idle="include 'qlearning.gin'\ngru.hidden_size = 3\n",
+    twice="include 'qlearning.gin'\nimport own\n",
+    own=OWN,
+  )
+  done = train(*arguments, cwd=tmp_path)
+  assert done.returncode == 2, done.stderr
+  assert done.stderr.startswith(("error: ", "note: ")), done.stderr
+  message = done.stderr[done.stderr.index("error: ") :]
+  for word in words:
+    assert word in message, message
+  assert "Traceback" not in done.stdout + done.stderr
+  assert len(message.strip().splitlines()) <= 4, message
+  assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_and_its_saved_configuration(tmp_path):
+  """config.gin runs again elsewhere, users' module and all, alike."""
+  lab = tmp_path / "lab"
+  lab.mkdir()
+  for name in ("my_lab.py", "my_variant.gin"):
+    text = (ROOT / "docs" / "examples" / name).read_text()
+    (lab / name).write_text(text)
+  small = [word for word in SMALL if "lstm" not in word]
+  first = train(
+    f"--gin_file={lab / 'my_variant.gin'}",
+    *small,
+    f"--run_dir={tmp_path / 'first'}",
+    cwd=tmp_path,
+  )
+  assert first.returncode == 0, first.stderr
+  # The original is gone: only what the run saved is left.
+  for path in lab.iterdir():
+    path.unlink()
+  elsewhere = tmp_path / "elsewhere"
+  elsewhere.mkdir()
+  again = train(
+    f"--gin_file={tmp_path / 'first' / 'config.gin'}",
+    f"--run_dir={tmp_path / 'again'}",
+    cwd=elsewhere,
+  )
+  assert again.returncode == 0, again.stderr
+  assert "note:" not in again.stderr
+  assert _metrics(tmp_path / "first") == _metrics(tmp_path / "again")
+  run = tmp_path / "first"
+  kept = {path.name for path in run.iterdir()}
+  assert kept == {
+    "config.gin",
+    "command.txt",
+    "versions.json",
+    "metrics.csv",
+    "summary.json",
+    "my_lab.py",
+  }
+  versions = json.loads((run / "versions.json").read_text())
+  assert versions["jax"] and versions["devices"]
+  assert "--gin.NUM_ENVS=8" in (run / "command.txt").read_text()
+
+
+def _metrics(run):
+  rows = [x.split(",") for x in (run / "metrics.csv").read_text().splitlines()]
+  timing = [rows[0].index(name) for name in ("seconds", "steps_per_second")]
+  return [
+    [cell for i, cell in enumerate(row) if i not in timing] for row in rows
+  ]
+
+
+def test_two_runs_of_one_command_are_alike_and_seeds_differ(tmp_path):
+  for name, seed in [("a", 0), ("b", 0), ("c", 1)]:
+    done = train(
+      Q, *SMALL, f"--gin.SEED={seed}", f"--run_dir={name}", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+  metrics = {name: _metrics(tmp_path / name) for name in "abc"}
+  assert metrics["a"] == metrics["b"] != metrics["c"]
+
+
+def test_a_fresh_run_directory_each_time(tmp_path):
+  done = train(Q, *SMALL, cwd=tmp_path)
+  assert done.returncode == 0, done.stderr
+  runs = list((tmp_path / "runs").iterdir())
+  assert len(runs) == 1 and runs[0].name.startswith("qlearning-")
+  assert "100%" in done.stdout and "evaluation return" in done.stdout
+
+
+def test_five_seeds_on_cartpole_do_not_hang(tmp_path):
+  done = train(
+    Q,
+    "--gin_file=env_cartpole.gin",
+    *SMALL,
+    "--gin.TOTAL_STEPS=4000",
+    "--gin.NUM_SEEDS=5",
+    "--run_dir=a",
+    cwd=tmp_path,
+  )
+  assert done.returncode == 0, done.stderr
+  summary = json.loads((tmp_path / "a" / "summary.json").read_text())
+  assert len(summary["evaluation"]["episode_return"]["per_seed"]) == 5
+
+
+def test_debug_names_the_operation_that_made_a_nan(tmp_path):
+  done = train(
+    Q,
+    *SMALL,
+    "--debug",
+    "--gin_bindings=train.environment = @scale_reward()\n"
+    "scale_reward.environment = @gymnax()\nscale_reward.scale = 1e39",
+    "--run_dir=a",
+    cwd=tmp_path,
+  )
+  assert done.returncode == 3, done.stderr
+  assert "Traceback" not in done.stderr
+  assert "invalid value (nan) encountered in" in done.stderr
+
+
+def test_debug_is_a_short_run(tmp_path):
+  done = train(Q, *SMALL, "--debug", "--run_dir=a", cwd=tmp_path)
+  assert done.returncode == 0, done.stderr
+  summary = json.loads((tmp_path / "a" / "summary.json").read_text())
+  assert 0 < summary["learner_updates"] <= 8
+
+
+def test_menu_and_descriptions(tmp_path):
+  menu = train("--list_components", cwd=tmp_path).stdout
+  for name in ("lstm", "optax.scale_by_adam", "jax.nn.relu", "regression"):
+    assert f"\n{name} " in menu
+  text = train("--describe=lstm", cwd=tmp_path).stdout
+  assert "Hochreiter" in text and "lstm.hidden_size  = 128" in text
+  wrong = train("--describe=lstn", cwd=tmp_path)
+  assert wrong.returncode == 2 and "'lstm'" in wrong.stderr
+
+
+def test_printed_configuration_is_a_configuration(tmp_path):
+  printed = train(Q, "--gin.SEED=3", "--print_config", cwd=tmp_path).stdout
+  assert "SEED = 3  # command line" in printed
+  assert "# learn_initial_state = False  (default)" in printed
+  (tmp_path / "printed.gin").write_text(printed)
+  again = train("--gin_file=printed.gin", "--print_config", cwd=tmp_path)
+  assert again.returncode == 0, again.stderr
+  strip = [line.split("  # ")[0] for line in printed.splitlines()]
+  assert [line.split("  # ")[0] for line in again.stdout.splitlines()] == strip
+
+
+def test_help_is_light_and_in_order(tmp_path):
+  done = train("--help", cwd=tmp_path)
+  assert "--gin_file" in done.stdout and "Traceback" not in done.stderr
