@@ -38,6 +38,11 @@ setuptools.setup(
   ],
   extras_require={
     "cuda": ["jax[cuda12]>=0.8.1"],
+    # Libraries of environments, for a user's own adapter.
+    "craftax": ["craftax>=1.6.1"],
+    "navix": ["navix>=0.7.4"],
+    "pgx": ["pgx>=2.6.0"],
+    "xland_minigrid": ["xminigrid>=0.9.3"],
     "test": [
       "flashbax>=0.1.3",
       "pytest>=8.0",

@@ -17,6 +17,7 @@ SMALL = (
   "--gin.q_head.hidden_sizes=(8,)",
   "--gin.mlp.hidden_sizes=(8,)",
   "--gin.prioritized_replay.min_size=400",
+  "--gin.prioritized_replay.updates_per_add=1",
   "--gin.train.steps_per_chunk=200",
   "--gin.evaluator.episodes=2",
 )

@@ -5,21 +5,18 @@ Nothing of it runs inside compiled code, and compiled code never calls back.
 
 from __future__ import annotations
 
-import concurrent.futures
-import functools
 import json
 import math
 import pathlib
 import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from neurorl.training import executables, statistics
 from neurorl.training import program as program_lib
-from neurorl.training import statistics
 from neurorl.training.experiment import Experiment
 from neurorl.types import Row, RunInfo
 
@@ -77,21 +74,39 @@ def run(
   return summary
 
 
+class _Clock:
+  """Splits the time since a moment."""
+
+  def __init__(self, moment: float):
+    self._moment = moment
+
+  def lap(self) -> float:
+    now = time.time()
+    self._moment, seconds = now, now - self._moment
+    return seconds
+
+
 class _Host:
   """Counters and compiled functions of one run."""
 
   def __init__(self, experiment, program, run_dir, started):
     self.experiment = experiment
     self.program = program
+    clock = _Clock(started)
+    self._startup = {"import, configure and build": clock.lap()}
     self.seeds = range(experiment.seed, experiment.seed + experiment.num_seeds)
     roots = [jax.random.split(jax.random.key(seed)) for seed in self.seeds]
     self._evaluation_keys = jnp.stack([root[1] for root in roots])
-    init = jax.jit(over_seeds(program.init, len(self.seeds)))
+    init = jax.jit(executables.over_seeds(program.init, len(self.seeds)))
     with jax.disable_jit(False):
       self.state = init(jnp.stack([root[0] for root in roots]))
-    self._functions, columns = _compile(
+    jax.block_until_ready(self.state)
+    self._startup["initialise"] = clock.lap()
+    self._functions, metrics = executables.compile_program(
       experiment, program, self.state, self._evaluation_keys
     )
+    self._startup["trace and compile"] = clock.lap()
+    columns = (*_LEADING, *metrics, *_EVALUATION, *_TIMING)
     info = RunInfo(run_dir, columns, self._budget(), len(self.seeds))
     self.loggers = [make(info) for make in experiment.loggers]
     # Python integers: a device's int32 would overflow at 2**31 steps.
@@ -153,6 +168,7 @@ class _Host:
       "seconds": time.time() - self._started,
       "seconds_to_first_update": self._first_update,
       "steps_per_second": self._chunk_steps / seconds,
+      "startup": self._startup,
       "seeds": list(self.seeds),
       "evaluation": {"episode_return": statistics.summarise(self.final_scores)},
     }
@@ -199,108 +215,6 @@ class _Host:
       row["evaluation/episode_length"] = report.episode_length[i].mean().item()
       row["evaluation/capped"] = report.capped[i].sum().item()
     self.final_scores = report.episode_return
-
-
-def over_seeds(function: Callable, num_seeds: int) -> Callable:
-  """Runs a function of one seed for several.
-
-  One seed keeps its own, unbatched program; several are a `vmap` axis.
-
-  Args:
-    function: takes one seed's tree first; the rest is shared.
-    num_seeds: how many.
-
-  Returns:
-    The same over a leading axis of seeds, results included.
-  """
-
-  @functools.wraps(function)
-  def batched(first, *shared):
-    if num_seeds == 1:
-      result = function(jax.tree.map(lambda x: x[0], first), *shared)
-      return jax.tree.map(lambda x: x[None], result)
-    return jax.vmap(lambda x: function(x, *shared))(first)
-
-  return batched
-
-
-def _compile(experiment, program, state, keys):
-  """Compiles chunk, warm-up and evaluation side by side; names the metrics."""
-  num_seeds = experiment.num_seeds
-
-  def evaluate(params_and_key, iterations):
-    params, key = params_and_key
-    return program.evaluate(params, jax.random.fold_in(key, iterations))
-
-  def evaluation(params, keys, iterations):
-    return over_seeds(evaluate, num_seeds)((params, keys), iterations)
-
-  count = jnp.int32(0)
-  run_chunk = over_seeds(program.run_chunk, num_seeds)
-  jobs = {
-    "run_chunk": (run_chunk, (state, count), (0,)),
-    "warm_up": (over_seeds(program.warm_up, num_seeds), (state, count), (0,)),
-    "evaluate": (
-      evaluation,
-      (state.learning.params["agent"], keys, count),
-      (),
-    ),
-  }
-  if not program.warm_up_iterations:
-    del jobs["warm_up"]
-  output = jax.eval_shape(run_chunk, state, count)[1]
-  columns = (*_LEADING, *sorted(output.metrics), *_EVALUATION, *_TIMING)
-  return _executables(jobs), columns
-
-
-def _executables(jobs: Mapping[str, Any]) -> dict[str, Callable]:
-  jitted = {
-    name: jax.jit(function, donate_argnums=donated)
-    for name, (function, _, donated) in jobs.items()
-  }
-  # Debugging runs learning without compilation; the rest would take minutes.
-  plain = {"run_chunk"} if jax.config.jax_disable_jit else set()
-  # Tracing holds Python's lock, compiling does not.
-  with (
-    jax.disable_jit(False),
-    concurrent.futures.ThreadPoolExecutor() as pool,
-  ):
-    pending = {
-      name: pool.submit(compile_, jitted[name].lower(*arguments))
-      for name, (_, arguments, _) in jobs.items()
-      if name not in plain
-    }
-    jitted |= {name: future.result() for name, future in pending.items()}
-  return {
-    name: _call(function, plain=name in plain)
-    for name, function in jitted.items()
-  }
-
-
-def _call(function: Callable, plain: bool) -> Callable:
-  """Takes the number of iterations, the last argument, from Python."""
-
-  def call(*arguments):
-    *arrays, iterations = arguments
-    with jax.disable_jit(plain):
-      return function(*arrays, jnp.int32(iterations))
-
-  return call
-
-
-def compile_(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
-  """Compiles, on a CPU without a scheduler that can hang.
-
-  XLA's concurrency-optimised scheduler deadlocks on training programs that are
-  batched over seeds.
-  """
-  if jax.default_backend() != "cpu":
-    return lowered.compile()
-  options = {"xla_cpu_enable_concurrency_optimized_scheduler": False}
-  try:
-    return lowered.compile(compiler_options=options)
-  except (RuntimeError, ValueError):  # an XLA that has no such option
-    return lowered.compile()
 
 
 def _check(rows: list[Row]) -> None:

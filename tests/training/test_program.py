@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neurorl import training
-from neurorl.training import host
+from neurorl.training import executables, host
 from tests import small
 
 FILES = ("qlearning.gin", "dqn.gin")
@@ -93,8 +93,8 @@ def test_a_seed_among_others_is_that_seed():
     return program.run_chunk(state, jnp.int32(50))[0]
 
   keys = jnp.stack([jax.random.key(seed) for seed in range(3)])
-  together = jax.jit(host.over_seeds(train, 3))(keys)
-  alone = jax.jit(host.over_seeds(train, 1))(keys[1:2])
+  together = jax.jit(executables.over_seeds(train, 3))(keys)
+  alone = jax.jit(executables.over_seeds(train, 1))(keys[1:2])
   assert int(alone.learning.updates[0]) == 50
   for a, b in zip(
     jax.tree.leaves(together.learning.params),

@@ -1,0 +1,263 @@
+"""Measures speed, start-up and memory, and what each is held against.
+
+python binaries/benchmark.py --workload=loop
+python binaries/benchmark.py --workload=startup
+python binaries/benchmark.py --workload=replay_memory
+
+loop: recurrent Q-learning on Catch (32 environments, rollouts of 10, LSTM 128,
+torso 128, head 512, 32 sequences of 20 steps from a prioritized replay of
+10,000) against the sum of straightforward parts, in one process: ten acting
+forwards, ten environment steps, one update by plain Haiku and optax.
+"""
+
+import json
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from absl import app, flags
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+_TRAIN = str(_ROOT / "binaries" / "train.py")
+
+_WORKLOAD = flags.DEFINE_enum(
+  "workload", "loop", ["loop", "startup", "replay_memory"], "What to measure."
+)
+_ENVIRONMENT = flags.DEFINE_string(
+  "environment", "Catch-bsuite", "Of the loop workload: a name of gymnax."
+)
+_REPEATS = flags.DEFINE_integer("repeats", 7, "Measurements; medians are told.")
+
+_UNROLL, _BATCH, _SEQUENCE, _ENVS = 10, 32, 20, 32
+_SETTINGS = f"""
+train.unroll_length = {_UNROLL}
+NUM_ENVS = {_ENVS}
+prioritized_replay:
+  capacity = 10_000
+  min_size = 2_000
+  batch_size = {_BATCH}
+  sequence_length = {_SEQUENCE - 1}
+  period = 10
+  updates_per_add = 1
+train.target_params = @periodic_copy()
+periodic_copy.period = 200
+"""
+
+
+def _time(function, calls: int) -> float:
+  """Seconds per call: the median over repeats of a mean over calls."""
+  import jax
+
+  jax.block_until_ready(function())
+  seconds = []
+  for _ in range(_REPEATS.value):
+    begun = time.perf_counter()
+    for _ in range(calls):
+      result = function()
+    jax.block_until_ready(result)
+    seconds.append((time.perf_counter() - begun) / calls)
+  return statistics.median(seconds)
+
+
+def _loop() -> dict[str, float]:
+  """Times whole iterations and the parts, interleaved by the repeats."""
+  import jax
+  import jax.numpy as jnp
+
+  from neurorl import config, training
+  from neurorl.training import executables
+
+  named = [("ENVIRONMENT", repr(_ENVIRONMENT.value))]
+  experiment = config.load(["qlearning.gin"], [_SETTINGS], named).call()
+  program = training.build(experiment)
+  state = jax.jit(program.init)(jax.random.key(0))
+  warm_up = jax.jit(program.warm_up)
+  state, _ = warm_up(state, jnp.int32(program.warm_up_iterations + 40))
+  chunk = executables.compile_(
+    jax.jit(program.run_chunk, donate_argnums=0).lower(state, jnp.int32(0))
+  )
+  iterations = 50
+  held = [state]
+
+  def run():
+    held[0], output = chunk(held[0], jnp.int32(iterations))
+    return output
+
+  parts = _parts(experiment.environment)
+  loop = _time(run, 1) / iterations
+  seconds = {name: _time(*part) for name, part in parts.items()}
+  total = (
+    _UNROLL * (seconds["acting forward"] + seconds["environment step"])
+    + seconds["update"]
+  )
+  steps = _UNROLL * _ENVS
+  return {
+    "environment": _ENVIRONMENT.value,
+    **{f"{name} (ms)": 1e3 * s for name, s in seconds.items()},
+    "sum of parts (ms per 320 steps)": 1e3 * total,
+    "loop (ms per 320 steps)": 1e3 * loop,
+    "loop (slots per second)": steps / loop,
+    "parts / loop": total / loop,
+  }
+
+
+def _parts(environment):
+  """Plain Haiku and optax, as a single-file script would have them."""
+  import haiku as hk
+  import jax
+  import jax.numpy as jnp
+  import optax
+
+  from neurorl import environments
+
+  key = jax.random.key(0)
+  shape = environment.spec.observation.shape
+  actions = environment.spec.actions.num_actions
+
+  def network(observation, first, state):
+    x = jax.nn.relu(hk.Linear(128)(hk.Flatten(-len(shape))(observation)))
+    x, state = hk.dynamic_unroll(hk.ResetCore(hk.LSTM(128)), (x, first), state)
+    x = jax.nn.relu(hk.Linear(512)(x))
+    return hk.Linear(actions)(x), state
+
+  transformed = hk.without_apply_rng(hk.transform(network))
+  zeros = jnp.zeros((_BATCH, 128))
+  memory = hk.LSTMState(zeros, zeros)
+  observation = jax.random.uniform(key, (_SEQUENCE, _BATCH, *shape))
+  first = jnp.zeros((_SEQUENCE, _BATCH), bool)
+  action = jax.random.randint(key, (_SEQUENCE, _BATCH), 0, actions)
+  reward = jax.random.uniform(key, (_SEQUENCE - 1, _BATCH))
+  params = transformed.init(key, observation, first, memory)
+  optimizer = optax.chain(optax.clip_by_global_norm(10.0), optax.adam(1e-3))
+
+  def choose(q, a):
+    return jnp.take_along_axis(q, a[..., None], -1)[..., 0]
+
+  def loss(params, target_params):
+    q, _ = transformed.apply(params, observation, first, memory)
+    target, _ = transformed.apply(target_params, observation, first, memory)
+    value = choose(target, jnp.argmax(q, -1))[1:]
+
+    def back(g, rv):
+      g = rv[0] + 0.99 * (0.1 * rv[1] + 0.9 * g)
+      return g, g
+
+    _, returns = jax.lax.scan(back, value[-1], (reward, value), reverse=True)
+    error = choose(q, action)[:-1] - jax.lax.stop_gradient(returns)
+    return jnp.mean(jnp.square(error))
+
+  @jax.jit
+  def update(params, target_params, opt_state):
+    gradients = jax.grad(loss)(params, target_params)
+    updates, opt_state = optimizer.update(gradients, opt_state, params)
+    return optax.apply_updates(params, updates), opt_state
+
+  @jax.jit
+  def forward(params):
+    q, state = transformed.apply(params, observation[:1], first[:1], memory)
+    return jnp.argmax(q, -1), state
+
+  batched = environments.batch(environment)
+  keys = jax.random.split(key, _ENVS)
+  env_state, timestep = jax.jit(batched.reset)(keys)
+  step = jax.jit(lambda s, t: batched.step(keys, s, t, action[0]))
+  opt_state = optimizer.init(params)
+  return {
+    "acting forward": (lambda: forward(params), 50),
+    "environment step": (lambda: step(env_state, timestep), 50),
+    "update": (lambda: update(params, params, opt_state), 20),
+  }
+
+
+def _startup() -> dict[str, float]:
+  """Times command to first update with an empty and with a warm cache."""
+  found = {}
+  with tempfile.TemporaryDirectory() as folder:
+    environment = {**os.environ, "XDG_CACHE_HOME": folder}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    for name in ("cold", "warm 1", "warm 2"):
+      run_dir = pathlib.Path(folder) / name
+      begun = time.time()
+      subprocess.run(
+        [
+          sys.executable,
+          _TRAIN,
+          "--gin_file=qlearning.gin",
+          "--gin.TOTAL_STEPS=10_000",
+          f"--run_dir={run_dir}",
+        ],
+        check=True,
+        capture_output=True,
+        env=environment,
+      )
+      summary = json.loads((run_dir / "summary.json").read_text())
+      found[f"{name}: first update (s)"] = summary["seconds_to_first_update"]
+      found[f"{name}: whole command (s)"] = time.time() - begun
+      for stage, seconds in summary["startup"].items():
+        found[f"{name}: {stage} (s)"] = seconds
+  return found
+
+
+def _replay_memory() -> dict[str, float]:
+  """Trains DQN on Breakout with a million steps of bytes; measures the peak."""
+  found = {}
+  for capacity in (20_000, 1_000_000):
+    child = (
+      "import resource, runpy, sys; sys.argv = sys.argv[1:]\n"
+      "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+      "except SystemExit: pass\n"
+      "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+      done = subprocess.run(
+        [
+          sys.executable,
+          "-c",
+          child,
+          _TRAIN,
+          "--gin_file=dqn.gin",
+          "--gin_file=env_minatar_breakout.gin",
+          f"--gin.uniform_replay.capacity={capacity}",
+          "--gin.uniform_replay.store_as=uint8",
+          "--gin.uniform_replay.updates_per_add=1",
+          "--gin.train.unroll_length=50",
+          "--gin.TOTAL_STEPS=1_100_000",
+          "--gin.evaluator.episodes=8",
+          "--gin.evaluator.every_steps=0",
+          "--gin.train.steps_per_chunk=100_000",
+          f"--run_dir={folder}/run",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+      )
+    peak = int(done.stdout.split()[-1]) * 1024
+    found[f"peak of the process, capacity {capacity:,} (MB)"] = peak / 1e6
+  small, large = found.values()
+  found["peak of a million steps less that of 20,000 (MB)"] = large - small
+  # Observation 400, action 4, reward 4, discount 4, two flags 2.
+  found["bytes of 980,000 steps (MB)"] = 980_000 * 414 / 1e6
+  return found
+
+
+def main(_) -> None:
+  """Runs a workload and prints its figures."""
+  workloads = {
+    "loop": _loop,
+    "startup": _startup,
+    "replay_memory": _replay_memory,
+  }
+  for name, value in workloads[_WORKLOAD.value]().items():
+    shown = value if isinstance(value, str) else f"{value:,.3f}"
+    print(f"{name:<55} {shown:>14}")
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  print(f"{'peak memory of this process (MB)':<55} {peak / 1e3:>14,.0f}")
+
+
+if __name__ == "__main__":
+  app.run(main)
