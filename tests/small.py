@@ -34,9 +34,13 @@ TOTAL_STEPS = 1_200
 """
 
 
+def sizes(file, core="lstm"):
+  """Bindings that make a shipped algorithm small."""
+  text = {"qlearning.gin": QLEARNING, "dqn.gin": DQN}[file]
+  return text.replace("{core}", core)
+
+
 def load(file, *bindings, core="lstm", **macros):
   """Loads a shipped gin file at a small size."""
-  sizes = {"qlearning.gin": QLEARNING, "dqn.gin": DQN}[file]
-  sizes = sizes.replace("{core}", core)
   named = [(name, repr(value)) for name, value in macros.items()]
-  return config.load([file], [sizes, *bindings], named)
+  return config.load([file], [sizes(file, core), *bindings], named)
