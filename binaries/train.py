@@ -41,7 +41,8 @@ def _train(command: command_line.Command) -> None:
     run_directory.describe(
       run_dir, config.text(header), command.argv, config.local_modules
     )
-    print(program.overview(experiment, built), flush=True)
+    print(program.overview(experiment, built))
+    print("compiling; what was compiled before is loaded", flush=True)
     try:
       host.run(experiment, built, run_dir, _STARTED)
     except (host.TrainingError, FloatingPointError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +59,9 @@ class _Display:
     line = self._line(self._held)
     evaluated = "evaluation/episode_return" in mean
     if self._live:
-      self._stream.write(f"\r\x1b[K{line}" + ("\n" if evaluated else ""))
+      # A line that wraps cannot be redrawn.
+      shown = line[: shutil.get_terminal_size().columns - 1]
+      self._stream.write(f"\r\x1b[K{shown}" + ("\n" if evaluated else ""))
     elif evaluated or mean["budget_steps"] >= self._next:
       self._next = mean["budget_steps"] + self._every
       self._stream.write(line + "\n")
