@@ -154,7 +154,23 @@ _VARIANTS = [
 ]
 
 
-def _run(row: Row) -> dict:
+_COLUMNS = (
+  "row",
+  "claim",
+  "iqm",
+  "ci95_low",
+  "ci95_high",
+  "per_seed",
+  "floor",
+  "budget_steps_per_seed",
+  "seconds",
+  "holds",
+  "arguments",
+)
+
+
+def _run(row: Row) -> dict | None:
+  """Trains; returns the summary, or None if the run failed."""
   with tempfile.TemporaryDirectory() as folder:
     run_dir = pathlib.Path(folder) / "run"
     command = [
@@ -166,13 +182,16 @@ def _run(row: Row) -> dict:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-      raise RuntimeError(f"{row.name}: {done.stderr[-2000:]}")
+      print(f"{row.name} failed:\n{done.stderr[-2000:]}", flush=True)
+      return None
     return json.loads((run_dir / "summary.json").read_text())
 
 
-def _record(row: Row, summary: dict) -> dict[str, object]:
-  score = summary["evaluation"]["episode_return"]
+def _record(row: Row, summary: dict | None) -> dict[str, object]:
   claim = f"<= {row.most}" if row.most is not None else f">= {row.least}"
+  if summary is None:
+    return dict.fromkeys(_COLUMNS, "") | {"row": row.name, "holds": "NO"}
+  score = summary["evaluation"]["episode_return"]
   return {
     "row": row.name,
     "claim": claim,
@@ -194,10 +213,10 @@ def _write(records: list[dict[str, object]]) -> pathlib.Path:
   date = datetime.date.today().isoformat()
   path = folder / f"{_SUITE.value}-{date}.csv"
   with path.open("w", newline="") as file:
-    writer = csv.DictWriter(file, list(records[0]))
+    writer = csv.DictWriter(file, _COLUMNS)
     writer.writeheader()
     writer.writerows(records)
-  names = [name for name in records[0] if name != "arguments"]
+  names = [name for name in _COLUMNS if name != "arguments"]
   lines = [
     f"# {_SUITE.value}, {date}",
     "",
