@@ -53,6 +53,7 @@ setuptools.setup(
   },
   entry_points={
     "console_scripts": [
+      "neurorl-benchmark = neurorl.binaries.benchmark:main",
       "neurorl-train = neurorl.binaries.train:main",
     ]
   },

@@ -6,8 +6,9 @@ python binaries/benchmark.py --workload=replay_memory
 
 loop: recurrent Q-learning on Catch (32 environments, rollouts of 10, LSTM 128,
 torso 128, head 512, 32 sequences of 20 steps from a prioritized replay of
-10,000) against the sum of straightforward parts, in one process: ten acting
-forwards, ten environment steps, one update by plain Haiku and optax.
+10,000) against the sum of straightforward parts, measured in turn in one
+process: ten acting forwards, ten environment steps, and one update by plain
+Haiku and optax, each repeated within one compiled program.
 """
 
 import json
@@ -22,8 +23,7 @@ import time
 
 from absl import app, flags
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
-_TRAIN = str(_ROOT / "binaries" / "train.py")
+_TRAIN = str(pathlib.Path(__file__).resolve().parent / "train.py")
 
 _WORKLOAD = flags.DEFINE_enum(
   "workload", "loop", ["loop", "startup", "replay_memory"], "What to measure."
@@ -49,19 +49,18 @@ periodic_copy.period = 200
 """
 
 
-def _time(function, calls: int) -> float:
-  """Seconds per call: the median over repeats of a mean over calls."""
+def _time(functions) -> dict[str, float]:
+  """Seconds per call of each: medians, all measured in turn in each repeat."""
   import jax
 
-  jax.block_until_ready(function())
-  seconds = []
-  for _ in range(_REPEATS.value):
-    begun = time.perf_counter()
-    for _ in range(calls):
-      result = function()
-    jax.block_until_ready(result)
-    seconds.append((time.perf_counter() - begun) / calls)
-  return statistics.median(seconds)
+  seconds = {name: [] for name in functions}
+  for repeat in range(_REPEATS.value + 1):
+    for name, function in functions.items():
+      begun = time.perf_counter()
+      jax.block_until_ready(function())
+      if repeat:  # the first warms up
+        seconds[name].append(time.perf_counter() - begun)
+  return {name: statistics.median(found) for name, found in seconds.items()}
 
 
 def _loop() -> dict[str, float]:
@@ -72,8 +71,8 @@ def _loop() -> dict[str, float]:
   from neurorl import config, training
   from neurorl.training import executables
 
-  named = [("ENVIRONMENT", repr(_ENVIRONMENT.value))]
-  experiment = config.load(["qlearning.gin"], [_SETTINGS], named).call()
+  bindings = [_SETTINGS, f"ENVIRONMENT = {_ENVIRONMENT.value!r}"]
+  experiment = config.load(["qlearning.gin"], bindings).call()
   program = training.build(experiment)
   state = jax.jit(program.init)(jax.random.key(0))
   warm_up = jax.jit(program.warm_up)
@@ -89,16 +88,15 @@ def _loop() -> dict[str, float]:
     return output
 
   parts = _parts(experiment.environment)
-  loop = _time(run, 1) / iterations
-  seconds = {name: _time(*part) for name, part in parts.items()}
-  total = (
-    _UNROLL * (seconds["acting forward"] + seconds["environment step"])
-    + seconds["update"]
-  )
+  seconds = _time({"loop": run, **parts})
+  # Each part is repeated as often as a loop's call repeats it.
+  seconds = {name: s / iterations for name, s in seconds.items()}
+  loop = seconds.pop("loop")
+  total = sum(seconds.values())
   steps = _UNROLL * _ENVS
   return {
     "environment": _ENVIRONMENT.value,
-    **{f"{name} (ms)": 1e3 * s for name, s in seconds.items()},
+    **{f"{name} (ms per 320 steps)": 1e3 * s for name, s in seconds.items()},
     "sum of parts (ms per 320 steps)": 1e3 * total,
     "loop (ms per 320 steps)": 1e3 * loop,
     "loop (slots per second)": steps / loop,
@@ -151,27 +149,49 @@ def _parts(environment):
     error = choose(q, action)[:-1] - jax.lax.stop_gradient(returns)
     return jnp.mean(jnp.square(error))
 
-  @jax.jit
-  def update(params, target_params, opt_state):
-    gradients = jax.grad(loss)(params, target_params)
-    updates, opt_state = optimizer.update(gradients, opt_state, params)
-    return optax.apply_updates(params, updates), opt_state
+  # Everything depends on what went before, so that nothing is hoisted out of
+  # the repetition.
+  def update(carry):
+    new, old, opt_state = carry
+    gradients = jax.grad(loss)(new, old)
+    updates, opt_state = optimizer.update(gradients, opt_state, new)
+    return optax.apply_updates(new, updates), new, opt_state
 
-  @jax.jit
-  def forward(params):
-    q, state = transformed.apply(params, observation[:1], first[:1], memory)
-    return jnp.argmax(q, -1), state
+  def forward(carry):
+    seen, state = carry
+    q, state = transformed.apply(params, seen, first[:1], state)
+    chosen = jnp.argmax(q, -1).reshape(1, _BATCH, *[1] * len(shape))
+    return observation[:1] + 0.1 * chosen, state
 
   batched = environments.batch(environment)
-  keys = jax.random.split(key, _ENVS)
-  env_state, timestep = jax.jit(batched.reset)(keys)
-  step = jax.jit(lambda s, t: batched.step(keys, s, t, action[0]))
-  opt_state = optimizer.init(params)
+
+  def step(carry):
+    key, state, timestep = carry
+    key, now = jax.random.split(key)
+    keys = jax.random.split(now, _ENVS)
+    return key, *batched.step(keys, state, timestep, action[0])
+
+  started = jax.jit(batched.reset)(jax.random.split(key, _ENVS))
   return {
-    "acting forward": (lambda: forward(params), 50),
-    "environment step": (lambda: step(env_state, timestep), 50),
-    "update": (lambda: update(params, params, opt_state), 20),
+    "acting forwards": _repeat(
+      forward, (observation[:1], memory), 50 * _UNROLL
+    ),
+    "environment steps": _repeat(step, (key, *started), 50 * _UNROLL),
+    "update": _repeat(update, (params, params, optimizer.init(params)), 50),
   }
+
+
+def _repeat(function, carry, times: int):
+  """Compiles a function's repetition, with the options the loop gets."""
+  import jax
+
+  from neurorl.training import executables
+
+  def repeated(carry):
+    return jax.lax.fori_loop(0, times, lambda _, x: function(x), carry)
+
+  compiled = executables.compile_(jax.jit(repeated).lower(carry))
+  return lambda: compiled(carry)
 
 
 def _startup() -> dict[str, float]:
@@ -208,10 +228,11 @@ def _replay_memory() -> dict[str, float]:
   found = {}
   for capacity in (20_000, 1_000_000):
     child = (
-      "import resource, runpy, sys; sys.argv = sys.argv[1:]\n"
+      "import resource, runpy, sys; sys.argv = sys.argv[1:]; code = 0\n"
       "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
-      "except SystemExit: pass\n"
-      "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+      "except SystemExit as end: code = end.code\n"
+      "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+      "sys.exit(code)"
     )
     with tempfile.TemporaryDirectory() as folder:
       done = subprocess.run(
@@ -245,7 +266,7 @@ def _replay_memory() -> dict[str, float]:
   return found
 
 
-def main(_) -> None:
+def _main(_) -> None:
   """Runs a workload and prints its figures."""
   workloads = {
     "loop": _loop,
@@ -259,5 +280,10 @@ def main(_) -> None:
   print(f"{'peak memory of this process (MB)':<55} {peak / 1e3:>14,.0f}")
 
 
+def main() -> None:
+  """Runs the program; the console script `neurorl-benchmark`."""
+  app.run(_main)
+
+
 if __name__ == "__main__":
-  app.run(main)
+  main()

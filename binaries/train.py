@@ -5,10 +5,13 @@ python binaries/train.py --gin_file=qlearning.gin
 
 import time
 
-_STARTED = time.time()
+_LOADED = time.time()
 
 import dataclasses  # noqa: E402
+import os  # noqa: E402
+import pathlib  # noqa: E402
 
+import jax  # noqa: E402
 from absl import flags  # noqa: E402
 
 from neurorl import command_line, compilation  # noqa: E402
@@ -33,6 +36,10 @@ def _train(command: command_line.Command) -> None:
     if _DEBUG.value:
       experiment = _shorten(experiment, built)
       built = program.build(experiment)
+    overview = command_line.build(
+      lambda: program.overview(experiment, built), config
+    )
+    print(overview)
     name = command_line.run_name(command.gin_files)
     run_dir = command_line.build(
       lambda: run_directory.create(_RUN_DIR.value, name), config
@@ -41,13 +48,25 @@ def _train(command: command_line.Command) -> None:
     run_directory.describe(
       run_dir, config.text(header), command.argv, config.local_modules
     )
-    print(program.overview(experiment, built))
     print("compiling; what was compiled before is loaded", flush=True)
     try:
-      host.run(experiment, built, run_dir, _STARTED)
+      host.run(experiment, built, run_dir, _started())
     except (host.TrainingError, FloatingPointError) as error:
       first = str(error).strip().splitlines()[0]
       raise command_line.CommandError(first, 3) from error
+    except (OSError, jax.errors.JaxRuntimeError) as error:
+      first = f"{type(error).__name__}: {error}".splitlines()[0]
+      raise command_line.CommandError(first, 3) from error
+
+
+def _started() -> float:
+  """When the process began: before Python, and what it has imported."""
+  try:
+    ticks = int(pathlib.Path("/proc/self/stat").read_text().split()[21])
+    up = float(pathlib.Path("/proc/uptime").read_text().split()[0])
+  except (OSError, ValueError, IndexError):
+    return _LOADED
+  return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _shorten(experiment, built):

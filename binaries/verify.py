@@ -165,6 +165,9 @@ _COLUMNS = (
   "budget_steps_per_seed",
   "seconds",
   "holds",
+  "revision",
+  "jax",
+  "device",
   "arguments",
 )
 
@@ -184,7 +187,9 @@ def _run(row: Row) -> dict | None:
     if done.returncode:
       print(f"{row.name} failed:\n{done.stderr[-2000:]}", flush=True)
       return None
-    return json.loads((run_dir / "summary.json").read_text())
+    versions = json.loads((run_dir / "versions.json").read_text())
+    summary = json.loads((run_dir / "summary.json").read_text())
+    return summary | {"versions": versions}
 
 
 def _record(row: Row, summary: dict | None) -> dict[str, object]:
@@ -203,6 +208,9 @@ def _record(row: Row, summary: dict | None) -> dict[str, object]:
     "budget_steps_per_seed": summary["budget_steps"] // _SEEDS.value,
     "seconds": round(summary["seconds"]),
     "holds": "yes" if row.passes(score) else "NO",
+    "revision": summary["versions"]["git_revision"],
+    "jax": summary["versions"]["jax"],
+    "device": summary["versions"]["devices"][0],
     "arguments": " ".join(row.arguments).replace(f"{_ROOT}/", ""),
   }
 
@@ -240,7 +248,8 @@ def main(_) -> None:
   rows = [r for r in table if not _ONLY.value or r.name in _ONLY.value]
   # Runs side by side would fight over threads that each thinks its own.
   if _JOBS.value > 1:
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    flag = "--xla_cpu_multi_thread_eigen=false"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
   records = []
   with concurrent.futures.ThreadPoolExecutor(_JOBS.value) as pool:
     for row, summary in zip(rows, pool.map(_run, rows), strict=True):

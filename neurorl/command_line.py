@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from absl import app, flags, logging
 
 from neurorl import config as config_lib
-from neurorl import gin_files, registry
+from neurorl import gin_files, reader, registry
 
 _GIN_FLAG = re.compile(r"--?gin\.([^=]+)(?:=(.*))?", re.DOTALL)
 
@@ -83,20 +83,18 @@ def run(main: Callable[[Command], None]) -> None:
   Args:
     main: what the binary does with its configuration.
   """
-  named: list[tuple[str, str]] = []
   # absl's handler would show what JAX logs about devices that are not there.
   logging.set_verbosity(logging.WARNING)
 
   def parse(argv: Sequence[str]) -> list[str]:
-    rest = _take_gin_flags(argv, named)
     try:
-      return flags.FLAGS(rest)
+      return flags.FLAGS(_plain_flags(argv))
     except flags.Error as error:
       _exit(str(error), 2)
 
   def start(arguments: Sequence[str]) -> None:
     try:
-      _main(main, arguments, named)
+      _main(main, arguments)
     except config_lib.ConfigError as error:
       _exit(str(error), 2)
     except CommandError as error:
@@ -139,7 +137,7 @@ def build(function: Callable[[], object], config: config_lib.Config):
     ) from error
 
 
-def _main(main, arguments: Sequence[str], named) -> None:
+def _main(main: Callable[[Command], None], arguments: Sequence[str]) -> None:
   if len(arguments) > 1:
     raise CommandError(
       f"unexpected argument '{arguments[1]}'; files are given by --gin_file", 2
@@ -157,7 +155,7 @@ def _main(main, arguments: Sequence[str], named) -> None:
       f"name a gin file: --gin_file=NAME; shipped are {', '.join(shipped)}", 2
     )
   try:
-    config = config_lib.load(_GIN_FILE.value, _GIN_BINDINGS.value, named)
+    config = config_lib.load(_GIN_FILE.value, _GIN_BINDINGS.value)
   except config_lib.ConfigError:
     _show_traceback()
     raise
@@ -191,7 +189,7 @@ def describe(name: str) -> str:
     ConfigError: if there is no such component.
   """
   config_lib.register_all()
-  component = config_lib.reader.find_component(name)
+  component = reader.find_component(name)
   lines = [f"@{component.name}()  from {component.place}", ""]
   lines += [inspect.getdoc(component.function) or "", "", "Parameters:"]
   for parameter in component.parameters.values():
@@ -207,10 +205,8 @@ def run_name(gin_files: Sequence[str]) -> str:
   return "-".join(pathlib.Path(name).stem for name in gin_files)
 
 
-def _take_gin_flags(
-  argv: Sequence[str], named: list[tuple[str, str]]
-) -> list[str]:
-  """Moves `--gin.NAME=VALUE` and `--gin.NAME VALUE` out of the arguments."""
+def _plain_flags(argv: Sequence[str]) -> list[str]:
+  """Writes `--gin.NAME=VALUE` and `--gin.NAME VALUE` as `--gin_bindings`."""
   rest, words = [], iter(argv)
   for word in words:
     match = _GIN_FLAG.fullmatch(word)
@@ -221,7 +217,7 @@ def _take_gin_flags(
     value = next(words, None) if value is None else value
     if value is None:
       _exit(f"--gin.{name} needs a value: --gin.{name}=VALUE", 2)
-    named.append((name, value))
+    rest.append(f"--gin_bindings={name} = {value}")
   return rest
 
 
@@ -233,6 +229,8 @@ def _show_traceback() -> None:
 
 
 def _exit(message: str, code: int):
+  if sys.stdout.isatty():  # leave the live line
+    print()
   sys.stdout.flush()
   print(f"error: {message}", file=sys.stderr)
   sys.exit(code)

@@ -31,8 +31,9 @@ def settings(debug: bool) -> Iterator[None]:
   """
   if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
     jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
-  # Small programs compile faster than they load.
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+  if not os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+    # Small programs compile faster than they load.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
   if not debug:
     yield
     return

@@ -87,15 +87,13 @@ def _names(message: str, setting: str) -> bool:
 def load(
   files: Sequence[str],
   bindings: Sequence[str] = (),
-  named: Sequence[tuple[str, str]] = (),
 ) -> Config:
   """Reads and checks a configuration; calls nothing.
 
   Args:
     files: gin files, later ones winning: sought in the current directory, then
       among the shipped ones.
-    bindings: gin text from the command line.
-    named: (name, value text) pairs from the command line.
+    bindings: gin text from the command line, later ones winning.
 
   Returns:
     The configuration.
@@ -111,8 +109,6 @@ def load(
     found.read_file(file)
   for text in bindings:
     found.read_command_line(text)
-  for name, value in named:
-    found.read_command_line(f"{name} = {value}")
   found.finish()
   return Config(
     found.bindings,
@@ -271,7 +267,10 @@ def _check_arguments(
     if parameter.default is parameter.empty and name not in arguments
   ]
   if missing:
-    raise ValueError(f"{' and '.join(missing)} must be bound")
+    hint = ""
+    if found.name == bindings_lib.ROOT:
+      hint = "; name an algorithm's file, such as --gin_file=qlearning.gin"
+    raise ValueError(f"{' and '.join(missing)} must be bound{hint}")
   hints = type_checks.hints(found)
   for name, value in arguments.items():
     expected = type_checks.check_type(value, hints.get(name, Any))

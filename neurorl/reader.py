@@ -7,16 +7,14 @@ gin's: `config` hands in the parser.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import pathlib
 import re
-import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from neurorl import bindings as bindings_lib
-from neurorl import gin_files, registry, syntax, type_checks
+from neurorl import gin_files, registry, syntax, type_checks, user_modules
 from neurorl.bindings import Binding, Key, Macro, Place, Reference
 from neurorl.gin_files import ConfigError
 
@@ -101,6 +99,11 @@ class Reader:
   def finish(self) -> None:
     """Checks references, macros, and that nothing is bound in vain."""
     self._boundary()
+    if not any(key.component == bindings_lib.ROOT for key in self.bindings):
+      raise ConfigError(
+        "no gin file binds train; name an algorithm's file before an "
+        "environment's, such as --gin_file=qlearning.gin"
+      )
     live = bindings_lib.live_keys(self.bindings)
     for binding in self.bindings.values():
       if binding.key in live:
@@ -227,26 +230,12 @@ class Reader:
         )
 
   def _import(self, module: str, folder: pathlib.Path, place: Place) -> None:
-    if str(folder) not in sys.path:
-      sys.path.insert(0, str(folder))
-    try:
-      importlib.import_module(module)
-    except Exception as error:
-      missing = isinstance(error, ModuleNotFoundError) and error.name
-      if missing and f"{module}.".startswith(f"{missing}."):
-        raise ConfigError(
-          f"{place}: no module '{module}', neither beside the gin file nor on "
-          "the Python path"
-        ) from None
-      raise ConfigError(
-        f"{place}: import {module} failed: {type(error).__name__}: {error}"
-      ) from error
+    loaded = user_modules.load(module, folder, place)
     if module not in self.imports:
       self.imports.append(module)
-    top = module.partition(".")[0]
-    for beside in (folder / top, folder / f"{top}.py"):
-      if beside.exists() and beside not in self.local_modules:
-        self.local_modules.append(beside)
+    for path in loaded:
+      if path not in self.local_modules:
+        self.local_modules.append(path)
 
 
 def _is_name(text: str) -> bool:

@@ -11,8 +11,7 @@ Keys are typed (`jax.random.key`) and each is consumed once.
 from __future__ import annotations
 
 import dataclasses
-import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -298,34 +297,21 @@ class Loss(NamedTuple):
   apply: Callable[[Params, Tree, LossInputs, Array], tuple[LossOutput, Tree]]
 
 
-# One line of metrics: of one chunk and one seed.
-Row = Mapping[str, float | int]
-
-
-@dataclasses.dataclass(frozen=True)
-class RunInfo:
-  """What a logger is told when a run begins.
+class Task(NamedTuple):
+  """What is to be done.
 
   Attributes:
-    run_dir: the run's folder; it exists.
-    columns: every name that a row may have, in order.
-    total_steps: environment steps to come, per seed.
-    num_seeds: independent seeds.
+    environment: one environment.
+    discount: gamma.
   """
 
-  run_dir: pathlib.Path
-  columns: tuple[str, ...]
-  total_steps: int
-  num_seeds: int
+  environment: Environment
+  discount: float
 
 
-class Logger(NamedTuple):
-  """Where metrics go.
-
-  Attributes:
-    write: takes the rows of one chunk, one per seed.
-    finish: takes the summary of the run.
-  """
-
-  write: Callable[[Sequence[Row]], None]
-  finish: Callable[[Mapping[str, Any]], None]
+# What components return, and the build calls: shapes in, pure functions out.
+AgentRecipe = Callable[[EnvironmentSpec], Agent]
+ActorRecipe = Callable[[Agent, Task], Actor]
+LossRecipe = Callable[[Agent, Task], Loss]
+# (shapes of one environment's step, num_envs, unroll_length) -> Buffer
+BufferRecipe = Callable[[Step, int, int], Buffer]

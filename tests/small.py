@@ -42,5 +42,5 @@ def sizes(file, core="lstm"):
 
 def load(file, *bindings, core="lstm", **macros):
   """Loads a shipped gin file at a small size."""
-  named = [(name, repr(value)) for name, value in macros.items()]
-  return config.load([file], [sizes(file, core), *bindings], named)
+  named = [f"{name} = {value!r}" for name, value in macros.items()]
+  return config.load([file], [sizes(file, core), *bindings, *named])

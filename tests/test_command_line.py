@@ -47,6 +47,23 @@ OWN = """from neurorl import component
 def lstm(hidden_size: int = 3):
   \"\"\"Takes a name that is taken.\"\"\"
 """
+LIES = """from neurorl import component, environments, types
+import jax, jax.numpy as jnp
+
+@component
+def liar():
+  \"\"\"Sees three numbers and says two.\"\"\"
+  number = lambda n: jax.ShapeDtypeStruct(n, jnp.float32)
+  spec = types.EnvironmentSpec(
+    "liar", number((2,)), jax.ShapeDtypeStruct((), jnp.int32),
+    types.DiscreteActions(2),
+  )
+  def reset(key):
+    return jnp.zeros(()), environments.restart(jnp.zeros(2))
+  def step(key, state, action):
+    return state, environments.transition(jnp.zeros(3), 0.0, False, False)
+  return types.Environment(reset, step, spec)
+"""
 Q = "--gin_file=qlearning.gin"
 # What is wrong -> arguments, and what the message must say.
 BAD = {
@@ -126,6 +143,43 @@ BAD = {
     ["--gin_file=twice.gin"],
     ["two components are called 'lstm'", "neurorl.networks.cores.lstm", "own"],
   ),
+  "learning rate of zero": (
+    [Q, "--gin.LEARNING_RATE=0.0"],
+    ["optimizer.learning_rate"],
+  ),
+  "negative learning rate": (
+    [Q, "--gin.LEARNING_RATE=-1.0"],
+    ["optimizer.learning_rate", "got -1"],
+  ),
+  "more memory than there is": (
+    [Q, "--gin.prioritized_replay.capacity=2_000_000_000"],
+    ["GB", "capacity"],
+  ),
+  "more steps than can be told apart": (
+    [Q, "--gin.prioritized_replay.capacity=20_000_000_000"],
+    ["capacity = 20000000000", "2**31"],
+  ),
+  "n-step beyond the sequence": (
+    [
+      "--gin_file=dqn.gin",
+      "--gin_bindings=regression.target = @n_step_returns()\n"
+      "n_step_returns.bootstrap = @max_q()\nn_step_returns.n = 5",
+    ],
+    ["loss term 'q'", "n_step_returns.n = 5", "sequence_length"],
+  ),
+  "burn-in without a core": (
+    ["--gin_file=dqn.gin", "--gin.uniform_replay.burn_in=5"],
+    ["uniform_replay.burn_in = 5", "agent.core"],
+  ),
+  "an environment alone": (
+    ["--gin_file=env_cartpole.gin"],
+    ["no gin file binds train", "qlearning.gin"],
+  ),
+  "base alone": (["--gin_file=base.gin"], ["train.agent", "qlearning.gin"]),
+  "an environment that is not what it says": (
+    ["--gin_file=liar.gin"],
+    ["liar", "step: timestep.observation", "float32[3]", "float32[2]"],
+  ),
   "too few steps": ([Q, "--gin.TOTAL_STEPS=640"], ["640", "2240"]),
 }
 
@@ -140,6 +194,8 @@ def test_bad_input(case, tmp_path):
     idle="include 'qlearning.gin'\ngru.hidden_size = 3\n",
     twice="include 'qlearning.gin'\nimport own\n",
     own=OWN,
+    lies=LIES,
+    liar="include 'qlearning.gin'\nimport lies\ntrain.environment = @liar()\n",
   )
   done = train(*arguments, cwd=tmp_path)
   assert done.returncode == 2, done.stderr
@@ -148,7 +204,7 @@ def test_bad_input(case, tmp_path):
   for word in words:
     assert word in message, message
   assert "Traceback" not in done.stdout + done.stderr
-  assert len(message.strip().splitlines()) <= 4, message
+  assert len(message.strip().splitlines()) <= 5, message
   assert not (tmp_path / "runs").exists()
 
 
@@ -158,7 +214,11 @@ def test_a_run_and_its_saved_configuration(tmp_path):
   lab.mkdir()
   for name in ("my_lab.py", "my_variant.gin"):
     text = (ROOT / "docs" / "examples" / name).read_text()
+    if name == "my_lab.py":  # a module that leans on one beside it
+      text = text.replace("\nimport haiku", "\nimport leak\nimport haiku")
+      text = text.replace("decay: float = 0.9", "decay: float = leak.DECAY")
     (lab / name).write_text(text)
+  (lab / "leak.py").write_text("DECAY = 0.8\n")
   small = [word for word in SMALL if "lstm" not in word]
   first = train(
     f"--gin_file={lab / 'my_variant.gin'}",
@@ -188,6 +248,7 @@ def test_a_run_and_its_saved_configuration(tmp_path):
     "versions.json",
     "metrics.csv",
     "summary.json",
+    "leak.py",
     "my_lab.py",
   }
   versions = json.loads((run / "versions.json").read_text())
@@ -211,6 +272,15 @@ def test_two_runs_of_one_command_are_alike_and_seeds_differ(tmp_path):
     assert done.returncode == 0, done.stderr
   metrics = {name: _metrics(tmp_path / name) for name in "abc"}
   assert metrics["a"] == metrics["b"] != metrics["c"]
+
+
+def test_the_last_word_on_the_command_line_wins(tmp_path):
+  for words in (
+    ["--gin.SEED=1", "--gin_bindings=SEED = 2"],
+    ["--gin_bindings=SEED = 1", "--gin.SEED", "2"],
+  ):
+    printed = train(Q, *words, "--print_config", cwd=tmp_path).stdout
+    assert "SEED = 2  # command line" in printed
 
 
 def test_a_fresh_run_directory_each_time(tmp_path):

@@ -21,8 +21,9 @@ FRONT = (
   "reader",
   "syntax",
   "type_checks",
+  "user_modules",
 )
-L0 = ("types", "registry", "compilation")
+L0 = ("types", "logging_types", "registry", "compilation")
 ROOMS = ("networks", "environments", "buffers", "actors", "losses", "loggers")
 # What each part may import of the others.
 ALLOWED = {
@@ -133,3 +134,14 @@ def test_components_document_their_parameters():
 def test_files_stay_small():
   for path, _ in _modules():
     assert len(path.read_text().splitlines()) <= 340, path
+
+
+def test_code_is_formatted_and_linted():
+  for command in (["check"], ["format", "--check"]):
+    found = subprocess.run(
+      [sys.executable, "-m", "ruff", *command, str(PACKAGE.parent)],
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr

@@ -9,7 +9,7 @@ from neurorl import component, environments, types
 
 @component
 def grid_walk(length: int = 5) -> types.Environment:
-  """Walk right to the end of a corridor, within 20 steps.
+  """Walk from the middle of a corridor to its right end, not to its left.
 
   Args:
     length: cells.
@@ -26,7 +26,7 @@ def grid_walk(length: int = 5) -> types.Environment:
 
   def reset(key):
     del key
-    cell, time = jnp.int32(0), jnp.int32(0)
+    cell, time = jnp.int32(length // 2), jnp.int32(0)
     return (cell, time), environments.restart(jax.nn.one_hot(cell, length))
 
   def step(key, state, action):
@@ -34,11 +34,11 @@ def grid_walk(length: int = 5) -> types.Environment:
     cell, time = state
     cell = jnp.clip(cell + 2 * action - 1, 0, length - 1)
     time = time + 1
-    arrived = cell == length - 1
+    right = cell == length - 1
     timestep = environments.transition(
       jax.nn.one_hot(cell, length),
-      reward=jnp.where(arrived, 1.0, 0.0),
-      terminated=arrived,
+      reward=jnp.where(right, 1.0, 0.0),
+      terminated=right | (cell == 0),
       truncated=time >= 20,
     )
     return (cell, time), timestep

@@ -1,6 +1,6 @@
 """Actors: an agent's predictions to actions.
 
-What lives here: recipes of `types.Actor`, `(agent, spec) -> Actor`. An actor
+What lives here: recipes of `types.Actor`, `(agent, task) -> Actor`. An actor
 gets the agent's pure functions and does not know what they are made of.
 
 May import: `types`, `registry`, `ops`, jax.

@@ -9,19 +9,17 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.ops import outputs as outputs_lib
-from neurorl.ops import schedules
+from neurorl.ops import schedules, spaces
 from neurorl.registry import component
 from neurorl.types import (
   Actor,
   ActorOutput,
+  ActorRecipe,
   Agent,
   Array,
-  DiscreteActions,
-  EnvironmentSpec,
   Schedule,
+  Task,
 )
-
-ActorRecipe = Callable[[Agent, EnvironmentSpec], Actor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,11 +76,12 @@ def epsilon_greedy(
     ValueError: if epsilon is not a probability or, at build, if actions are
       not discrete.
   """
-  if isinstance(epsilon, (int, float)) and not 0.0 <= epsilon <= 1.0:
-    raise ValueError(f"epsilon_greedy.epsilon must be in [0, 1], got {epsilon}")
+  if not isinstance(epsilon, PerEnvironment):
+    schedules.check("epsilon_greedy.epsilon", epsilon, 0.0, 1.0)
 
-  def build(agent: Agent, spec: EnvironmentSpec) -> Actor:
-    num_actions = _num_actions("epsilon_greedy", spec)
+  def build(agent: Agent, task: Task) -> Actor:
+    spec = task.environment.spec
+    num_actions = spaces.num_actions("epsilon_greedy", spec)
 
     def init(key, num_envs):
       del key
@@ -128,8 +127,8 @@ def greedy(head: str = "q") -> ActorRecipe:
     ValueError: at build, if actions are not discrete.
   """
 
-  def build(agent: Agent, spec: EnvironmentSpec) -> Actor:
-    _num_actions("greedy", spec)
+  def build(agent: Agent, task: Task) -> Actor:
+    spaces.num_actions("greedy", task.environment.spec)
 
     def step(
       params, key, timestep, env_state, agent_state, actor_state, progress
@@ -148,11 +147,3 @@ def greedy(head: str = "q") -> ActorRecipe:
 
 def _best(q: Array) -> Array:
   return jnp.argmax(q, axis=-1).astype(jnp.int32)
-
-
-def _num_actions(actor: str, spec: EnvironmentSpec) -> int:
-  if not isinstance(spec.actions, DiscreteActions):
-    raise ValueError(
-      f"{actor} needs discrete actions, but {spec.name} has {spec.actions}"
-    )
-  return spec.actions.num_actions

@@ -8,10 +8,16 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.buffers import ring as ring_lib
-from neurorl.buffers.uniform import BufferRecipe
 from neurorl.ops import schedules
 from neurorl.registry import component
-from neurorl.types import Array, Batch, Buffer, Schedule, Step
+from neurorl.types import (
+  Array,
+  Batch,
+  Buffer,
+  BufferRecipe,
+  Schedule,
+  Step,
+)
 
 # Keeps a sequence without error from never being drawn again.
 _LEAST_PRIORITY = 1e-6
@@ -90,6 +96,8 @@ def prioritized_replay(
   )
   settings.check()
   _check(priority_exponent, max_error_weight)
+  name = "prioritized_replay.importance_exponent"
+  schedules.check(name, importance_exponent, 0.0, 1.0)
 
   def build(step: Step, num_envs: int, unroll_length: int) -> Buffer:
     ring = settings.ring(step, num_envs, unroll_length)

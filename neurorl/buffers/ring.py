@@ -278,6 +278,16 @@ class ReplaySettings:
         f"{self.sequence_length} + 1); bind a capacity of at least "
         f"{least * num_envs}"
       )
+    if rows * num_envs >= 2**31:
+      raise ValueError(
+        f"{self.name}.capacity = {self.capacity}: at most 2**31 - 1 steps can "
+        "be told apart"
+      )
+    if self.burn_in and not jax.tree.leaves(step.agent_state):
+      raise ValueError(
+        f"{self.name}.burn_in = {self.burn_in} warms up the agent's state, but "
+        "this agent has none; bind 0, or an agent.core"
+      )
     sequences = rows // self.period * num_envs
     if self.batch_size > sequences:
       raise ValueError(

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
 from neurorl.buffers import ring as ring_lib
 from neurorl.registry import component
-from neurorl.types import Batch, Buffer, Step
-
-# (shapes of one environment's step, num_envs, unroll_length) -> Buffer
-BufferRecipe = Callable[[Step, int, int], Buffer]
+from neurorl.types import Batch, Buffer, BufferRecipe, Step
 
 
 @component

@@ -1,9 +1,9 @@
 """Loggers: where metrics go.
 
-What lives here: recipes of `types.Logger`, `RunInfo -> Logger`.
+What lives here: recipes of `logging_types.Logger`, `RunInfo -> Logger`.
 
-May import: `types`, `registry`; a logging service only inside the functions of
-its own module.
+May import: `types`, `logging_types`, `registry`; a logging service only inside
+the functions of its own module.
 
 To add one: write a function of hyperparameters that returns such a recipe,
 decorate it with `@component`, and name it in `train.loggers`.

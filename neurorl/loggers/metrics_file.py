@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import pathlib
 
+from neurorl.logging_types import Logger, LoggerRecipe, RunInfo
 from neurorl.registry import component
-from neurorl.types import Logger, RunInfo
 
 
 @component
-def metrics_file(name: str = "metrics.csv") -> Callable[[RunInfo], Logger]:
+def metrics_file(name: str = "metrics.csv") -> LoggerRecipe:
   """Appends a row per chunk and seed to a CSV file in the run directory.
 
   Every number is written in full: two runs of one command give the same file
@@ -21,7 +21,12 @@ def metrics_file(name: str = "metrics.csv") -> Callable[[RunInfo], Logger]:
 
   Returns:
     The logger's recipe.
+
+  Raises:
+    ValueError: if the name has a folder in it.
   """
+  if pathlib.PurePath(name).name != name:
+    raise ValueError(f"metrics_file.name = '{name}': name a file, not a path")
 
   def build(info: RunInfo) -> Logger:
     path = info.run_dir / name

@@ -5,17 +5,17 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from neurorl.logging_types import Logger, LoggerRecipe, Row, RunInfo
 from neurorl.registry import component
-from neurorl.types import Logger, Row, RunInfo
 
 _BAR = 20
 
 
 @component
-def terminal(lines: int = 20) -> Callable[[RunInfo], Logger]:
+def terminal(lines: int = 20) -> LoggerRecipe:
   """Shows steps, speed, time left, returns and loss, and a final table.
 
   On a terminal one line is redrawn; elsewhere (a log file, a queue) lines are
@@ -84,6 +84,7 @@ class _Display:
         f"{score['iqm']:.3f}  95% interval [{low:.3f}, {high:.3f}]",
       ),
       ("evaluation return per seed", seeds),
+      *_warnings(summary["evaluation"]),
       ("run directory", str(self._info.run_dir)),
     ]
     width = max(len(name) for name, _ in rows)
@@ -110,6 +111,13 @@ class _Display:
       if name in row:
         words.append(f"{label} {row[name]:.3g}")
     return "  ".join(words)
+
+
+def _warnings(evaluation: Mapping[str, Any]) -> list[tuple[str, str]]:
+  if not evaluation["capped"]:
+    return []
+  count = f"{evaluation['capped']:,}"
+  return [("episodes cut by evaluator.max_steps", count)]
 
 
 def _mean(rows: Sequence[Row]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import chex
 import jax.numpy as jnp
@@ -11,15 +11,16 @@ from neurorl import registry
 from neurorl.ops import schedules, trees
 from neurorl.registry import component
 from neurorl.types import (
+  Agent,
   Loss,
   LossInputs,
   LossOutput,
+  LossRecipe,
   Schedule,
+  Task,
   Term,
   TermOutput,
 )
-
-LossRecipe = Callable[[], Loss]
 
 
 @component
@@ -51,14 +52,16 @@ def losses(
     if name not in terms:
       hint = registry.nearest(name, terms)
       raise ValueError(f"losses: '{name}' is not one of losses.terms{hint}")
+  for name, weight in weights.items():
+    schedules.check(f"losses.weights['{name}']", weight, 0.0)
   told = priority or next(iter(terms))
 
-  def apply(params, state, inputs: LossInputs, importance):
+  def apply(params, state, inputs: LossInputs, importance_weights):
     del params
     total, outputs, metrics = 0.0, {}, {}
     for name, term in terms.items():
       outputs[name] = output = _apply_term(name, term, inputs)
-      loss = trees.masked_mean(output.loss * importance, inputs.mask)
+      loss = trees.masked_mean(output.loss * importance_weights, inputs.mask)
       weight = schedules.as_schedule(weights.get(name, 1.0))(inputs.progress)
       total += weight * loss
       metrics[f"loss/{name}"] = loss
@@ -69,7 +72,8 @@ def losses(
     metrics["loss/total"] = total
     return LossOutput(total, outputs[told].error, metrics), state
 
-  def build() -> Loss:
+  def build(agent: Agent, task: Task) -> Loss:
+    del agent, task
     return Loss(init=lambda key: ((), ()), apply=apply)
 
   return build

@@ -36,6 +36,15 @@ def _target(
   return target
 
 
+def _check_length(name: str, value: float, least: int, rewards: Array) -> None:
+  """Refuses sequences too short for a setting to do what it says."""
+  if rewards.shape[0] < least:
+    raise ValueError(
+      f"{name} = {value} needs sequences of at least {least} transitions, but "
+      f"these have {rewards.shape[0]}; bind the buffer's sequence_length"
+    )
+
+
 @component
 def lambda_returns(
   bootstrap: Bootstrap, lambda_: float, transform: Transform | None = None
@@ -57,6 +66,8 @@ def lambda_returns(
     raise ValueError(f"lambda_returns.lambda_ must be in [0, 1], got {lambda_}")
 
   def estimator(rewards, discounts, values, inputs):
+    least = 2 if lambda_ > 0.0 else 1
+    _check_length("lambda_returns.lambda_", lambda_, least, rewards)
     traces = episodes.traces(inputs.steps.timestep, lambda_)
     return returns.lambda_returns(rewards, discounts, values, traces)
 
@@ -84,6 +95,7 @@ def n_step_returns(
     raise ValueError(f"n_step_returns.n must be >= 1, got {n}")
 
   def estimator(rewards, discounts, values, inputs):
+    _check_length("n_step_returns.n", n, n, rewards)
     traces = episodes.traces(inputs.steps.timestep, 1.0)
     return returns.n_step_returns(rewards, discounts, values, traces, n)
 

@@ -13,9 +13,8 @@ from neurorl.networks.cores import CoreRecipe, FeedForward
 from neurorl.networks.heads import HeadRecipe
 from neurorl.networks.torsos import TorsoRecipe
 from neurorl.registry import component
-from neurorl.types import Agent, EnvironmentSpec, TimeStep
+from neurorl.types import Agent, AgentRecipe, EnvironmentSpec, TimeStep
 
-AgentRecipe = Callable[[EnvironmentSpec], Agent]
 EMBEDDING = "embedding"
 
 
@@ -61,7 +60,11 @@ def agent(
   def _methods(spec: EnvironmentSpec):
     torso_module = torso(spec.observation)
     core_module = core() if core else FeedForward()
-    head_modules = {name: head(spec) for name, head in heads.items()}
+    head_modules = {}
+    for name, head in heads.items():
+      # Parameters are found by the head's name, whatever its type and order.
+      with hk.name_scope(name):
+        head_modules[name] = head(spec)
 
     def predict(embedding, timestep, mode):
       outputs = {

@@ -11,26 +11,13 @@ import haiku as hk
 import jax
 
 from neurorl.networks.torsos import Activation, Layers, check_sizes
+from neurorl.ops import spaces
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  DiscreteActions,
-  EnvironmentSpec,
-  Mode,
-  TimeStep,
-)
+from neurorl.types import Array, EnvironmentSpec, Mode, TimeStep
 
 Head = Callable[[Array, TimeStep, Mode], Mapping[str, Array]]
 # Environment spec -> module, inside `hk.transform`.
 HeadRecipe = Callable[[EnvironmentSpec], Head]
-
-
-def _num_actions(head: str, spec: EnvironmentSpec) -> int:
-  if not isinstance(spec.actions, DiscreteActions):
-    raise ValueError(
-      f"{head} needs discrete actions, but {spec.name} has {spec.actions}"
-    )
-  return spec.actions.num_actions
 
 
 @component
@@ -56,7 +43,7 @@ def q_head(
   check_sizes("q_head.hidden_sizes", hidden_sizes)
 
   def build(spec: EnvironmentSpec) -> Head:
-    num_actions = _num_actions("q_head", spec)
+    num_actions = spaces.num_actions("q_head", spec)
     hidden = Layers(hidden_sizes, activation, layer_norm, name="q_hidden")
     linear = hk.Linear(num_actions, name="q")
 
@@ -94,7 +81,7 @@ def dueling_q_head(
   check_sizes("dueling_q_head.hidden_sizes", hidden_sizes)
 
   def build(spec: EnvironmentSpec) -> Head:
-    num_actions = _num_actions("dueling_q_head", spec)
+    num_actions = spaces.num_actions("dueling_q_head", spec)
 
     def stream(name, size):
       layers = Layers(hidden_sizes, activation, layer_norm, f"{name}_hidden")

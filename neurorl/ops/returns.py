@@ -83,17 +83,20 @@ def n_step_returns(
     discounts: `[T, B]`.
     values: `[T, B]`, of where each transition arrives.
     traces: `[T, B]`.
-    n: steps, at least 1.
+    n: steps, from 1 to T.
 
   Returns:
     `[T, B]` returns.
+
+  Raises:
+    ValueError: if n is out of range.
   """
   import rlax
 
   chex.assert_rank([rewards, discounts, values, traces], 2)
   chex.assert_equal_shape([rewards, discounts, values, traces])
-  # n beyond the sequence adds nothing and rlax refuses it.
-  n = min(n, rewards.shape[0])
+  if not 1 <= n <= rewards.shape[0]:
+    raise ValueError(f"n must be in [1, {rewards.shape[0]}], got {n}")
   estimator = functools.partial(rlax.n_step_bootstrapped_returns, n=n)
   return jax.vmap(
     lambda r, d, v, l: estimator(r, d, v, lambda_t=l), in_axes=1, out_axes=1

@@ -6,6 +6,8 @@ float or a schedule, both `0.1` and `@linear_schedule()` will do.
 
 from __future__ import annotations
 
+import math
+
 import jax.numpy as jnp
 
 from neurorl.registry import component
@@ -17,6 +19,34 @@ def as_schedule(value: float | Schedule) -> Schedule:
   if callable(value):
     return value
   return lambda progress: jnp.float32(value)
+
+
+def check(
+  name: str,
+  value: float | Schedule,
+  low: float = -math.inf,
+  high: float = math.inf,
+) -> None:
+  """Refuses a number, or a schedule anywhere on its way, that is out of range.
+
+  Args:
+    name: of the parameter, for the message.
+    value: the number or schedule.
+    low: the least allowed.
+    high: the greatest allowed.
+
+  Raises:
+    ValueError: if a value is not finite or not within [low, high].
+  """
+  schedule = as_schedule(value)
+  for fraction in (0.0, 0.25, 0.5, 0.75, 1.0) if callable(value) else (0.0,):
+    found = float(schedule(Progress(jnp.float32(fraction), jnp.int32(0))))
+    # Float32 rounds what the user wrote.
+    if not (low - 1e-6 <= found <= high + 1e-6 and math.isfinite(found)):
+      at = f" at {fraction:.0%} of the step budget" if callable(value) else ""
+      raise ValueError(
+        f"{name} must be in [{low:g}, {high:g}], got {found:g}{at}"
+      )
 
 
 @component

@@ -20,11 +20,64 @@ from neurorl.types import (
   Agent,
   Array,
   Buffer,
+  Environment,
   Loss,
   Progress,
   Step,
+  TimeStep,
   Tree,
 )
+
+
+def check_environment(environment: Environment) -> None:
+  """Runs an environment on shapes.
+
+  Args:
+    environment: one environment, perhaps the user's own.
+
+  Raises:
+    ValueError: if a timestep is not what the spec and `TimeStep` say, or a
+      state changes its shape.
+  """
+  spec = environment.spec
+  key = jax.random.key(0)
+  action = jnp.zeros(spec.action.shape, spec.action.dtype)
+  first = jax.eval_shape(environment.reset, key)
+  again = jax.eval_shape(
+    lambda: environment.step(key, environment.reset(key)[0], action)
+  )
+  scalar = jax.ShapeDtypeStruct((), jnp.float32)
+  flag = jax.ShapeDtypeStruct((), jnp.bool_)
+  timestep = TimeStep(spec.observation, scalar, scalar, flag, flag)
+  for where, found, wanted in [
+    ("reset: timestep", first[1], timestep),
+    ("step: timestep", again[1], timestep),
+    ("step: state", again[0], first[0]),
+  ]:
+    differs = _difference(found, wanted)
+    if differs:
+      raise ValueError(f"environment {spec.name}, {where}{differs}")
+
+
+def _difference(found: Tree, wanted: Tree) -> str:
+  """Says how a tree of shapes differs from what is wanted; or nothing."""
+  if jax.tree.structure(found) != jax.tree.structure(wanted):
+    return (
+      f" has structure {jax.tree.structure(found)}, not "
+      f"{jax.tree.structure(wanted)}"
+    )
+  pairs = zip(
+    jax.tree_util.tree_leaves_with_path(found),
+    jax.tree.leaves(wanted),
+    strict=True,
+  )
+  for (path, leaf), like in pairs:
+    if (leaf.shape, leaf.dtype) != (like.shape, like.dtype):
+      return (
+        f"{jax.tree_util.keystr(path)} is {leaf.dtype}{list(leaf.shape)}, not "
+        f"{like.dtype}{list(like.shape)}"
+      )
+  return ""
 
 
 def check_actor(experiment: Experiment, agent: Agent, actor: Actor) -> Step:
@@ -87,7 +140,7 @@ def check_loss(
     ValueError: if a term reads a head that the agent lacks, or an extra that
       the actor does not record.
   """
-  read: set[str] = set()
+  read = _Names()
 
   def apply(params, state, inputs, weights):
     extras = _Recorder(inputs.steps.extras, read)
@@ -132,10 +185,23 @@ def check_evaluator(agent: Agent, evaluate: Evaluate) -> None:
     raise ValueError(f"evaluator.actor: {error}") from error
 
 
-class _Recorder(Mapping):
-  """Extras that remember which of them were read."""
+class _Names(set):
+  """Names in a set that stands for itself, as the key of a cache may."""
 
-  def __init__(self, extras: Mapping[str, Array], read: set[str]):
+  __hash__ = object.__hash__
+
+  def __eq__(self, other: object) -> bool:
+    return self is other
+
+
+@jax.tree_util.register_pytree_node_class
+class _Recorder(Mapping):
+  """Extras that remember which of them were read.
+
+  A tree like any mapping, so that a loss may slice the steps it is given.
+  """
+
+  def __init__(self, extras: Mapping[str, Array], read: _Names):
     self._extras = extras
     self._read = read
 
@@ -148,6 +214,17 @@ class _Recorder(Mapping):
       )
     self._read.add(name)
     return self._extras[name]
+
+  def tree_flatten(self):
+    """Splits into arrays and names."""
+    names = tuple(sorted(self._extras))
+    return [self._extras[name] for name in names], (names, self._read)
+
+  @classmethod
+  def tree_unflatten(cls, names_and_read, leaves):
+    """Joins arrays and names; goes on writing to the same record."""
+    names, read = names_and_read
+    return cls(dict(zip(names, leaves, strict=True)), read)
 
   def __iter__(self) -> Iterator[str]:
     return iter(self._extras)

@@ -9,16 +9,16 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from neurorl.environments import BatchedEnvironment
+from neurorl.environments import batch
 from neurorl.registry import component
 from neurorl.types import (
-  Actor,
+  ActorRecipe,
   Agent,
   Array,
-  EnvironmentSpec,
   Key,
   Params,
   Progress,
+  Task,
 )
 
 
@@ -50,14 +50,15 @@ class Evaluator:
     every_steps: environment steps between evaluations; 0 for only at the end.
   """
 
-  actor: Callable[[Agent, EnvironmentSpec], Actor]
+  actor: ActorRecipe
   episodes: int
   max_steps: int
   every_steps: int
 
-  def build(self, environment: BatchedEnvironment, agent: Agent) -> Evaluate:
+  def build(self, task: Task, agent: Agent) -> Evaluate:
     """Makes `(params, key) -> EpisodeReport`."""
-    actor = self.actor(agent, environment.spec)
+    actor = self.actor(agent, task)
+    environment = batch(task.environment)
 
     def evaluate(params, key):
       return _evaluate(self, environment, agent, actor, params, key)
@@ -67,7 +68,7 @@ class Evaluator:
 
 @component
 def evaluator(
-  actor: Callable[[Agent, EnvironmentSpec], Actor],
+  actor: ActorRecipe,
   episodes: int = 128,
   max_steps: int = 10_000,
   every_steps: int = 0,

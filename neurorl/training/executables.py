@@ -130,5 +130,7 @@ def compile_(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
   options = {"xla_cpu_enable_concurrency_optimized_scheduler": False}
   try:
     return lowered.compile(compiler_options=options)
-  except (RuntimeError, ValueError):  # an XLA that has no such option
-    return lowered.compile()
+  except (RuntimeError, ValueError) as error:
+    if "xla_cpu_enable_concurrency" not in str(error):
+      raise
+    return lowered.compile()  # an XLA that has no such option

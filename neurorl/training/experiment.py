@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from neurorl.logging_types import LoggerRecipe
 from neurorl.registry import component
 from neurorl.training.evaluation import Evaluator
 from neurorl.training.optimizers import Optimizer
 from neurorl.training.target_params import TargetUpdate
 from neurorl.types import (
-  Actor,
-  Agent,
-  Buffer,
+  ActorRecipe,
+  AgentRecipe,
+  BufferRecipe,
   Environment,
-  EnvironmentSpec,
-  Logger,
-  Loss,
-  RunInfo,
-  Step,
+  LossRecipe,
+  Task,
 )
 
 
@@ -27,14 +25,14 @@ class Experiment:
   """Everything that defines a run; see `train` for the fields."""
 
   environment: Environment
-  agent: Callable[[EnvironmentSpec], Agent]
-  actor: Callable[[Agent, EnvironmentSpec], Actor]
-  buffer: Callable[[Step, int, int], Buffer]
-  loss: Callable[[], Loss]
+  agent: AgentRecipe
+  actor: ActorRecipe
+  buffer: BufferRecipe
+  loss: LossRecipe
   optimizer: Optimizer
   target_params: TargetUpdate | None
   evaluator: Evaluator
-  loggers: Sequence[Callable[[RunInfo], Logger]]
+  loggers: Sequence[LoggerRecipe]
   discount: float
   num_envs: int
   unroll_length: int
@@ -42,6 +40,11 @@ class Experiment:
   steps_per_chunk: int
   seed: int
   num_seeds: int
+
+  @property
+  def task(self) -> Task:
+    """The environment and its discount."""
+    return Task(self.environment, self.discount)
 
   @property
   def steps_per_iteration(self) -> int:
@@ -62,14 +65,14 @@ class Experiment:
 @component
 def train(
   environment: Environment,
-  agent: Callable[[EnvironmentSpec], Agent],
-  actor: Callable[[Agent, EnvironmentSpec], Actor],
-  buffer: Callable[[Step, int, int], Buffer],
-  loss: Callable[[], Loss],
+  agent: AgentRecipe,
+  actor: ActorRecipe,
+  buffer: BufferRecipe,
+  loss: LossRecipe,
   optimizer: Optimizer,
   evaluator: Evaluator,
   target_params: TargetUpdate | None = None,
-  loggers: Sequence[Callable[[RunInfo], Logger]] = (),
+  loggers: Sequence[LoggerRecipe] = (),
   discount: float = 0.99,
   num_envs: int = 32,
   unroll_length: int = 10,

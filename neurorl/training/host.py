@@ -13,12 +13,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from neurorl.logging_types import Row, RunInfo
 from neurorl.training import executables, statistics
 from neurorl.training import program as program_lib
+from neurorl.training.evaluation import EpisodeReport
 from neurorl.training.experiment import Experiment
-from neurorl.types import Row, RunInfo
 
 _TIMING = ("seconds", "steps_per_second")
 _LEADING = (
@@ -113,7 +113,7 @@ class _Host:
     self.environment_steps = [0] * len(self.seeds)
     self.updates = 0
     self.iterations = 0
-    self.final_scores: np.ndarray | None = None
+    self._final_report: EpisodeReport | None = None
     self._chunk_seconds = 0.0
     self._chunk_steps = 0
     self._started = started
@@ -125,10 +125,9 @@ class _Host:
     total = self.experiment.iterations
     chunk = self.experiment.iterations_per_chunk
     warm_up = self.program.warm_up_iterations
-    if warm_up:
-      yield warm_up, False
-    for start in range(warm_up, total, chunk):
-      yield min(chunk, total - start), True
+    for begin, end, learn in [(0, warm_up, False), (warm_up, total, True)]:
+      for start in range(begin, end, chunk):
+        yield min(chunk, end - start), learn
 
   def advance(self, iterations: int, learn: bool) -> None:
     """Runs one chunk, and what the host does after it."""
@@ -153,14 +152,16 @@ class _Host:
     for row in rows:
       row["seconds"] = time.time() - self._started
       row["steps_per_second"] = float(transitions.sum()) / seconds
+    _check(rows)
     self._evaluate_if_due(rows)
+    _check(rows)
     for logger in self.loggers:
       logger.write(rows)
-    _check(rows)
 
   def summary(self) -> dict[str, Any]:
     """Returns what `summary.json` says."""
     seconds = max(self._chunk_seconds, 1e-9)
+    report = self._final_report
     return {
       "environment_steps": sum(self.environment_steps),
       "budget_steps": self._budget() * len(self.seeds),
@@ -170,7 +171,12 @@ class _Host:
       "steps_per_second": self._chunk_steps / seconds,
       "startup": self._startup,
       "seeds": list(self.seeds),
-      "evaluation": {"episode_return": statistics.summarise(self.final_scores)},
+      "evaluation": {
+        "episode_return": statistics.summarise(report.episode_return),
+        "episode_length": float(report.episode_length.mean()),
+        "episodes": int(report.capped.size),
+        "capped": int(report.capped.sum()),
+      },
     }
 
   def _budget(self) -> int:
@@ -214,7 +220,7 @@ class _Host:
       row["evaluation/episode_return"] = report.episode_return[i].mean().item()
       row["evaluation/episode_length"] = report.episode_length[i].mean().item()
       row["evaluation/capped"] = report.capped[i].sum().item()
-    self.final_scores = report.episode_return
+    self._final_report = report
 
 
 def _check(rows: list[Row]) -> None:
@@ -222,6 +228,11 @@ def _check(rows: list[Row]) -> None:
     where = f"seed {row['seed']}, {row['environment_steps']:,} steps"
     # Loss terms first: they say more than the norms that follow from them.
     for name, value in sorted(row.items(), key=lambda x: "norm" in x[0]):
+      if name.endswith("episode_return") and not math.isfinite(value):
+        raise TrainingError(
+          f"{name} is {value} ({where}): the environment's rewards are not "
+          "finite"
+        )
       watched = name.startswith("loss/") or name.endswith("_norm")
       if watched and not math.isfinite(value):
         raise TrainingError(

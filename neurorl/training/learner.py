@@ -183,8 +183,9 @@ def _unroll(
   burn_in_key, key = jax.random.split(key)
   if burn_in:
     early = jax.tree.map(lambda x: x[:burn_in], timestep)
-    _, state = agent.unroll(params, burn_in_key, early, state, mode)
-    state = jax.lax.stop_gradient(state)
+    # Stopped before, not after: nothing is kept for a gradient.
+    fixed = jax.lax.stop_gradient(params)
+    _, state = agent.unroll(fixed, burn_in_key, early, state, mode)
     rest = steps._replace(agent_state=())
     steps = jax.tree.map(lambda x: x[burn_in:], rest)
     steps = steps._replace(agent_state=state)

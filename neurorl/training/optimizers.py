@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from neurorl.ops import schedules
@@ -47,13 +48,16 @@ def optimizer(
     The optimizer.
 
   Raises:
-    ValueError: if the learning rate is not positive.
+    ValueError: if the learning rate is negative, not finite, or 0 half way.
   """
-  if not callable(learning_rate) and learning_rate <= 0:
-    raise ValueError(
-      f"optimizer.learning_rate must be above 0, got {learning_rate}"
-    )
+  schedules.check("optimizer.learning_rate", learning_rate, 0.0)
   schedule = schedules.as_schedule(learning_rate)
+  halfway = Progress(jnp.float32(0.5), jnp.int32(0))
+  if not float(schedule(halfway)) > 0.0:
+    raise ValueError(
+      "optimizer.learning_rate is 0 at half the step budget; bind a number or "
+      "a schedule above 0"
+    )
   chain = optax.chain(*transforms)
 
   def update(gradients, state, params, progress):

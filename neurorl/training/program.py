@@ -8,6 +8,7 @@ collects, so that no branch is taken inside the loop.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -88,10 +89,11 @@ def build(experiment: Experiment) -> Program:
     ValueError: if parts do not fit: a head that is missing, sizes that do not
       agree, actions of another kind.
   """
+  contracts.check_environment(experiment.environment)
   environment = batch(experiment.environment)
   agent = experiment.agent(environment.spec)
-  actor = experiment.actor(agent, environment.spec)
-  loss = experiment.loss()
+  actor = experiment.actor(agent, experiment.task)
+  loss = experiment.loss(agent, experiment.task)
   step = contracts.check_actor(experiment, agent, actor)
   buffer = experiment.buffer(
     step, experiment.num_envs, experiment.unroll_length
@@ -101,7 +103,7 @@ def build(experiment: Experiment) -> Program:
   buffer = experiment.buffer(
     step, experiment.num_envs, experiment.unroll_length
   )
-  evaluate = experiment.evaluator.build(environment, agent)
+  evaluate = experiment.evaluator.build(experiment.task, agent)
   contracts.check_evaluator(agent, evaluate)
   warm_up_iterations = _warm_up_iterations(experiment, buffer)
 
@@ -239,8 +241,12 @@ def overview(experiment: Experiment, program: Program) -> str:
 
   Returns:
     A few lines: where, on what, how large.
+
+  Raises:
+    ValueError: if the state does not fit the device's memory.
   """
   state = jax.eval_shape(program.init, jax.random.key(0))
+  _check_memory(trees.size_in_bytes(state) * experiment.num_seeds)
   params = state.learning.params["agent"]
   count = sum(leaf.size for leaf in jax.tree.leaves(params))
   seeds = experiment.num_seeds
@@ -255,3 +261,16 @@ def overview(experiment: Experiment, program: Program) -> str:
       f"each, on {jax.devices()[0].device_kind}",
     ]
   )
+
+
+def _check_memory(needed: int) -> None:
+  device = jax.devices()[0]
+  limit = (device.memory_stats() or {}).get("bytes_limit")
+  if limit is None:
+    limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  if needed > limit:
+    raise ValueError(
+      f"training keeps {needed / 1e9:,.1f} GB, but {device.device_kind} has "
+      f"{limit / 1e9:,.1f} GB; turn down the buffer's capacity, "
+      "train.num_seeds or train.num_envs, or bind the buffer's store_as"
+    )

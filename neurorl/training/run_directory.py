@@ -123,7 +123,10 @@ def _versions() -> dict[str, object]:
 
 
 def _git_revision() -> str | None:
-  folder = pathlib.Path(__file__).resolve().parent
+  """The revision of neurorl, where it is a checkout and not a wheel."""
+  folder = pathlib.Path(__file__).resolve().parents[2]
+  if not (folder / ".git").exists():
+    return None
   command = ["git", "-C", str(folder), "describe", "--always", "--dirty"]
   try:
     found = subprocess.run(

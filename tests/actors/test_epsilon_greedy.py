@@ -9,8 +9,10 @@ from neurorl.types import (
   Agent,
   ContinuousActions,
   DiscreteActions,
+  Environment,
   EnvironmentSpec,
   Progress,
+  Task,
   TimeStep,
 )
 
@@ -44,8 +46,12 @@ def agent(heads=("q",), modes=None):
 TOY = agent()
 
 
+def task(spec):
+  return Task(Environment(None, None, spec), 0.9)
+
+
 def act(recipe, batch=4000, fraction=0.0, seed=0, agent=TOY, state=None):
-  actor = recipe(agent, DISCRETE)
+  actor = recipe(agent, task(DISCRETE))
   observation = jnp.arange(batch) % NUM_ACTIONS
   zeros = jnp.zeros(batch)
   timestep = TimeStep(observation, zeros, zeros, zeros > 0, zeros > 0)
@@ -116,7 +122,7 @@ def test_log_spaced_for_one_environment():
 
 def test_each_environment_keeps_its_epsilon_for_life():
   recipe = epsilon_greedy(log_spaced(0.99, 500.0))
-  state = recipe(agent(), DISCRETE).init(jax.random.key(0), 8)
+  state = recipe(agent(), task(DISCRETE)).init(jax.random.key(0), 8)
   np.testing.assert_allclose(state, log_spaced(0.99, 500.0).values(8))
   random = np.zeros(8)
   for seed in range(100):
@@ -150,7 +156,7 @@ def test_heads_are_named(make):
 @pytest.mark.parametrize("recipe", [epsilon_greedy(0.1), greedy()])
 def test_continuous_actions_are_refused(recipe):
   with pytest.raises(ValueError, match=r"Pendulum-v1 has continuous\[1\]"):
-    recipe(agent(), CONTINUOUS)
+    recipe(agent(), task(CONTINUOUS))
 
 
 @pytest.mark.parametrize("epsilon", [-0.1, 1.1, 2])

@@ -46,7 +46,7 @@ def regression(target=None, distance=None, **parameters):
 
 
 def apply(recipe, loss_inputs, weights=ONES):
-  loss = recipe()
+  loss = recipe(None, None)
   params, state = loss.init(jax.random.key(0))
   output, after = loss.apply(params, state, loss_inputs, weights)
   assert jax.tree.structure(after) == jax.tree.structure(state)

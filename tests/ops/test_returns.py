@@ -60,7 +60,7 @@ def arrays(*xs):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("n", [1, 2, 4, T, T + 5])
+@pytest.mark.parametrize("n", [1, 2, 4, T])
 def test_n_step_returns_equal_a_plain_loop(seed, n):
   rewards, discounts, values, last = random_case(seed)
   actual = returns.n_step_returns(
@@ -68,6 +68,13 @@ def test_n_step_returns_equal_a_plain_loop(seed, n):
   )
   expected = numpy_n_step(rewards, discounts, values, last, n)
   np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [0, T + 1])
+def test_n_beyond_the_sequence_is_refused(n):
+  rewards, discounts, values, last = random_case(0)
+  with pytest.raises(ValueError, match=f"got {n}"):
+    returns.n_step_returns(*arrays(rewards, discounts, values, 1.0 - last), n)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -161,7 +168,7 @@ TABLE = {
   "n=2": (losses.n_step_returns, {"n": 2}, [9.5, 3.5, 3, 24, 28, 46, 57]),
   # 1 + .5*3.5 | 4 + .5*28
   "n=3": (losses.n_step_returns, {"n": 3}, [2.75, 3.5, 3, 18, 28, 46, 57]),
-  "n=99": (losses.n_step_returns, {"n": 99}, [2.75, 3.5, 3, 18, 28, 46, 57]),
+  "n=7": (losses.n_step_returns, {"n": 7}, [2.75, 3.5, 3, 18, 28, 46, 57]),
   "lambda=0": (
     losses.lambda_returns,
     {"lambda_": 0.0},

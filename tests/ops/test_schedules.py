@@ -72,3 +72,19 @@ def test_schedules_trace():
   np.testing.assert_allclose(
     jax.jit(schedule)(progress), schedule(progress), rtol=1e-6
   )
+
+
+@pytest.mark.parametrize(
+  "value",
+  [-0.1, 1.1, float("nan"), float("inf"), schedules.linear_schedule(0.0, 2.0)],
+)
+def test_check_refuses_what_leaves_the_range(value):
+  with pytest.raises(ValueError, match="epsilon must be in \\[0, 1\\], got"):
+    schedules.check("epsilon", value, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+  "value", [0, 1.0, 0.3, schedules.linear_schedule(1.0, 0.0)]
+)
+def test_check_lets_the_rest_pass(value):
+  schedules.check("epsilon", value, 0.0, 1.0)

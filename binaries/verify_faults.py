@@ -1,0 +1,160 @@
+"""Plants faults in a copy of the library, and demands that tests notice.
+
+python binaries/verify_faults.py
+
+A test suite that stays green when the mask is removed is not a test suite. The
+table of faults and of the tests that caught them goes to docs/results/.
+"""
+
+import dataclasses
+import datetime
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from absl import app, flags
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+_OUT = flags.DEFINE_string(
+  "out", str(_ROOT / "docs" / "results"), "Where the table is kept."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+  """One line of one file, and what to put in its place."""
+
+  name: str
+  file: str
+  old: str
+  new: str
+
+
+_FAULTS = [
+  Fault(
+    "boundary mask removed",
+    "ops/episodes.py",
+    "return 1.0 - timestep.last[:-1].astype(jnp.float32)",
+    "return jnp.ones_like(timestep.last[:-1], jnp.float32)",
+  ),
+  Fault(
+    "bootstrap kept at termination",
+    "ops/episodes.py",
+    "return gamma * timestep.discount[1:].astype(jnp.float32)",
+    "return gamma * jnp.ones_like(timestep.discount[1:])",
+  ),
+  Fault(
+    "time-out taken for death",
+    "ops/episodes.py",
+    "return gamma * timestep.discount[1:].astype(jnp.float32)",
+    "return gamma * (1.0 - timestep.last[1:].astype(jnp.float32))",
+  ),
+  Fault(
+    "traces not cut at the end",
+    "ops/episodes.py",
+    "return lambda_ * (1.0 - timestep.last[1:].astype(jnp.float32))",
+    "return lambda_ * jnp.ones_like(timestep.discount[1:])",
+  ),
+  Fault(
+    "core not reset in unroll",
+    "networks/cores.py",
+    "state = trees.where(begins, initial, state)",
+    "state = trees.where(begins & False, initial, state)",
+  ),
+  Fault(
+    "core not reset in step",
+    "networks/cores.py",
+    "state = trees.where(reset, self.initial_state(x.shape[0]), state)",
+    "state = trees.where(reset & False, state, state)",
+  ),
+  Fault(
+    "reward shifted by one step",
+    "losses/targets.py",
+    "rewards = inputs.steps.timestep.reward[1:]",
+    "rewards = inputs.steps.timestep.reward[:-1]",
+  ),
+  Fault(
+    "sequences across the write position",
+    "buffers/ring.py",
+    "rows = state.size - self.length - self._offset(state)",
+    "rows = state.size - self._offset(state) - 1",
+  ),
+  Fault(
+    "an episode counted twice in evaluation",
+    "training/evaluation.py",
+    "jnp.where(carry.done, 0.0, timestep.reward)",
+    "timestep.reward",
+  ),
+  Fault(
+    "one key for every environment",
+    "training/collect.py",
+    "env_keys = jax.random.split(env_key, before.last.shape[0])",
+    "env_keys = jax.numpy.broadcast_to(env_key, before.last.shape)",
+  ),
+]
+_TESTS = [
+  "tests/ops/test_episodes.py",
+  "tests/ops/test_returns.py",
+  "tests/losses",
+  "tests/networks/test_cores.py",
+  "tests/buffers/test_ring.py",
+  "tests/training/test_evaluation.py",
+  "tests/training/test_collect.py",
+]
+
+
+def _plant(fault: Fault) -> list[str]:
+  """Returns the names of the tests that fail with the fault in place."""
+  with tempfile.TemporaryDirectory() as folder:
+    for name in ("neurorl", "tests", "gin_configs"):
+      shutil.copytree(_ROOT / name, pathlib.Path(folder) / name)
+    shutil.copy(_ROOT / "pyproject.toml", folder)
+    path = pathlib.Path(folder) / "neurorl" / fault.file
+    text = path.read_text()
+    if text.count(fault.old) != 1:
+      raise ValueError(f"{fault.name}: {fault.file} has no one '{fault.old}'")
+    path.write_text(text.replace(fault.old, fault.new))
+    done = subprocess.run(
+      [sys.executable, "-m", "pytest", "-n", "2", *_TESTS],
+      cwd=folder,
+      env={**os.environ, "PYTHONPATH": folder},
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+  failed = re.findall(r"^FAILED \S+::(\w+)", done.stdout, re.MULTILINE)
+  if done.returncode not in (0, 1):
+    raise RuntimeError(done.stdout + done.stderr)
+  return sorted(set(failed))
+
+
+def main(_) -> None:
+  """Plants every fault; exits 1 if one goes unnoticed."""
+  date = datetime.date.today().isoformat()
+  lines = [
+    f"# Planted faults, {date}",
+    "",
+    "`python binaries/verify_faults.py`",
+    "",
+    "| fault | in | tests that fail |",
+    "|---|---|---|",
+  ]
+  unnoticed = False
+  for fault in _FAULTS:
+    failed = _plant(fault)
+    unnoticed |= not failed
+    shown = ", ".join(f"`{name}`" for name in failed) or "NONE"
+    lines.append(f"| {fault.name} | `{fault.file}` | {shown} |")
+    print(lines[-1], flush=True)
+  path = pathlib.Path(_OUT.value) / f"faults-{date}.md"
+  path.write_text("\n".join(lines) + "\n")
+  sys.exit(unnoticed)
+
+
+if __name__ == "__main__":
+  app.run(main)

@@ -1,0 +1,43 @@
+"""The types by which the host tells loggers what happened."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+# One line of metrics: of one chunk and one seed.
+Row = Mapping[str, float | int]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunInfo:
+  """What a logger is told when a run begins.
+
+  Attributes:
+    run_dir: the run's folder; it exists.
+    columns: every name that a row may have, in order.
+    total_steps: environment steps to come, per seed.
+    num_seeds: independent seeds.
+  """
+
+  run_dir: pathlib.Path
+  columns: tuple[str, ...]
+  total_steps: int
+  num_seeds: int
+
+
+class Logger(NamedTuple):
+  """Where metrics go.
+
+  Attributes:
+    write: takes the rows of one chunk, one per seed.
+    finish: takes the summary of the run.
+  """
+
+  write: Callable[[Sequence[Row]], None]
+  finish: Callable[[Mapping[str, Any]], None]
+
+
+LoggerRecipe = Callable[[RunInfo], Logger]
