@@ -113,7 +113,9 @@ def _public():
         yield f"{info.name}.{name}", value
 
 
-@pytest.mark.parametrize("name, value", _public(), ids=lambda x: str(x)[:60])
+@pytest.mark.parametrize(
+  "name, value", [pytest.param(n, v, id=n) for n, v in _public()]
+)
 def test_public_names_are_documented(name, value):
   if hasattr(value, "__origin__"):  # a type alias
     return

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_ring import PROGRESS, shapes, steps
 
 from neurorl.buffers import prioritized, prioritized_replay
 from neurorl.ops.schedules import linear_schedule
 from neurorl.types import Progress
+from tests.buffers.test_ring import PROGRESS, shapes, steps
 
 NUM_ENVS = 4
 draw = jax.jit(prioritized.draw, static_argnums=2)
