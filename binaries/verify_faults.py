@@ -27,12 +27,13 @@ _OUT = flags.DEFINE_string(
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-  """One line of one file, and what to put in its place."""
+  """One line of one file, what to put in its place, and the tests to run."""
 
   name: str
   file: str
   old: str
   new: str
+  tests: tuple[str, ...]
 
 
 _FAULTS = [
@@ -41,70 +42,71 @@ _FAULTS = [
     "ops/episodes.py",
     "return 1.0 - timestep.last[:-1].astype(jnp.float32)",
     "return jnp.ones_like(timestep.last[:-1], jnp.float32)",
+    ("tests/ops/test_episodes.py", "tests/losses"),
   ),
   Fault(
     "bootstrap kept at termination",
     "ops/episodes.py",
     "return gamma * timestep.discount[1:].astype(jnp.float32)",
     "return gamma * jnp.ones_like(timestep.discount[1:])",
+    ("tests/ops/test_episodes.py", "tests/ops/test_returns.py"),
   ),
   Fault(
     "time-out taken for death",
     "ops/episodes.py",
     "return gamma * timestep.discount[1:].astype(jnp.float32)",
     "return gamma * (1.0 - timestep.last[1:].astype(jnp.float32))",
+    ("tests/ops/test_episodes.py", "tests/ops/test_returns.py"),
   ),
   Fault(
     "traces not cut at the end",
     "ops/episodes.py",
     "return lambda_ * (1.0 - timestep.last[1:].astype(jnp.float32))",
     "return lambda_ * jnp.ones_like(timestep.discount[1:])",
+    ("tests/ops/test_episodes.py", "tests/ops/test_returns.py"),
   ),
   Fault(
     "core not reset in unroll",
     "networks/cores.py",
     "state = trees.where(begins, initial, state)",
     "state = trees.where(begins & False, initial, state)",
+    ("tests/networks/test_cores.py",),
   ),
   Fault(
     "core not reset in step",
     "networks/cores.py",
     "state = trees.where(reset, self.initial_state(x.shape[0]), state)",
     "state = trees.where(reset & False, state, state)",
+    ("tests/networks/test_cores.py",),
   ),
   Fault(
     "reward shifted by one step",
     "losses/targets.py",
     "rewards = inputs.steps.timestep.reward[1:]",
     "rewards = inputs.steps.timestep.reward[:-1]",
+    ("tests/ops/test_returns.py", "tests/losses"),
   ),
   Fault(
     "sequences across the write position",
     "buffers/ring.py",
     "rows = state.size - self.length - self._offset(state)",
     "rows = state.size - self._offset(state) - 1",
+    ("tests/buffers/test_ring.py",),
   ),
   Fault(
     "an episode counted twice in evaluation",
     "training/evaluation.py",
     "jnp.where(carry.done, 0.0, timestep.reward)",
     "timestep.reward",
+    ("tests/training/test_evaluation.py",),
   ),
   Fault(
     "one key for every environment",
     "training/collect.py",
     "env_keys = jax.random.split(env_key, before.last.shape[0])",
     "env_keys = jax.numpy.broadcast_to(env_key, before.last.shape)",
+    ("tests/training/test_collect.py",),
   ),
-]
-_TESTS = [
-  "tests/ops/test_episodes.py",
-  "tests/ops/test_returns.py",
-  "tests/losses",
-  "tests/networks/test_cores.py",
-  "tests/buffers/test_ring.py",
-  "tests/training/test_evaluation.py",
-  "tests/training/test_collect.py",
 ]
 
 
@@ -120,7 +122,7 @@ def _plant(fault: Fault) -> list[str]:
       raise ValueError(f"{fault.name}: {fault.file} has no one '{fault.old}'")
     path.write_text(text.replace(fault.old, fault.new))
     done = subprocess.run(
-      [sys.executable, "-m", "pytest", "-n", "2", *_TESTS],
+      [sys.executable, "-m", "pytest", "-n", "2", *fault.tests],
       cwd=folder,
       env={**os.environ, "PYTHONPATH": folder},
       capture_output=True,

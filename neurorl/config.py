@@ -62,12 +62,22 @@ class Config:
 
   def locate(self, message: str) -> str:
     """Adds to a message the places of the settings that it names."""
+    live = bindings_lib.live_keys(self.bindings)
     places = {
       self._where(binding)
       for key, binding in self.bindings.items()
-      if key.component and _names(message, f"{key.component}.{key.argument}")
+      if key.component and key in live and self._means(message, binding)
     }
     return "\n  ".join([message, *sorted(places)])
+
+  def _means(self, message: str, binding: Binding) -> bool:
+    """Whether a message names a setting, or its parameter with its value."""
+    key = binding.key
+    value = bindings_lib.substitute(binding.value, self.bindings)
+    said = rf"(?<![\w.]){re.escape(f'{key.argument} = {value!r}')}(?![\w.])"
+    return _names(message, f"{key.component}.{key.argument}") or bool(
+      re.search(said, message)
+    )
 
   def _where(self, binding: Binding) -> str:
     where = f"{binding.key} is set at {binding.place}"
@@ -235,6 +245,8 @@ def _register(found: registry.Component) -> None:
       message = str(error)
       if found.name not in message:
         message = f"{found.name}: {message}"
+      if not failure and isinstance(error, ConfigError):
+        failure.append(error)
       if not failure:
         failure.append(ConfigError(_locate(config, found, message)))
         failure[0].__cause__ = error
@@ -270,7 +282,7 @@ def _check_arguments(
     hint = ""
     if found.name == bindings_lib.ROOT:
       hint = "; name an algorithm's file, such as --gin_file=qlearning.gin"
-    raise ValueError(f"{' and '.join(missing)} must be bound{hint}")
+    raise ConfigError(f"{' and '.join(missing)} must be bound{hint}")
   hints = type_checks.hints(found)
   for name, value in arguments.items():
     expected = type_checks.check_type(value, hints.get(name, Any))

@@ -99,7 +99,8 @@ class Reader:
   def finish(self) -> None:
     """Checks references, macros, and that nothing is bound in vain."""
     self._boundary()
-    if not any(key.component == bindings_lib.ROOT for key in self.bindings):
+    bound = {key.component for key in self.bindings}
+    if bound and bindings_lib.ROOT not in bound:
       raise ConfigError(
         "no gin file binds train; name an algorithm's file before an "
         "environment's, such as --gin_file=qlearning.gin"

@@ -209,6 +209,7 @@ class Buffer(NamedTuple):
     update: `(state, indices [B], errors [T, B], mask [T, B]) -> state`, with
       the errors that the loss made on a sample.
     metrics: `state -> scalars by name`.
+    num_sequences: how many it can hold; no batch may be larger.
     burn_in: leading steps of a sample that only warm up the agent's state.
     updates_per_add: how many (sample, update) follow an add.
     min_steps: time steps an environment must have added before a sample.
@@ -219,6 +220,7 @@ class Buffer(NamedTuple):
   sample: Callable[[Tree, Key, Progress], tuple[Batch, Tree]]
   update: Callable[[Tree, Array, Array, Array], Tree]
   metrics: Callable[[Tree], Metrics]
+  num_sequences: int
   burn_in: int
   updates_per_add: int
   min_steps: int

@@ -108,7 +108,7 @@ BAD = {
   ),
   "batch that does not fit": (
     [Q, "--gin.prioritized_replay.batch_size=1000000"],
-    ["batch_size = 1000000", "command line"],
+    ["batch_size = 1000000", "9984 sequences", "command line"],
   ),
   "period that does not fit": (
     [Q, "--gin.prioritized_replay.period=7"],

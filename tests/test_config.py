@@ -136,9 +136,7 @@ def test_a_byte_order_mark_is_no_text(parts):
 
 
 def test_an_empty_file_binds_nothing():
-  message = refusal(load, "")
-  assert "no gin file binds train" in message
-  assert "--gin_file=qlearning.gin" in message
+  assert values(load("")) == {}
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,9 @@ def grid_walk(length: int = 5) -> types.Environment:
     timestep = environments.transition(
       jax.nn.one_hot(cell, length),
       reward=jnp.where(right, 1.0, 0.0),
-      terminated=right | (cell == 0),
-      truncated=time >= 20,
+      # Here running out of time is part of the task, so it is no time-out.
+      terminated=right | (cell == 0) | (time >= 20),
+      truncated=False,
     )
     return (cell, time), timestep
 

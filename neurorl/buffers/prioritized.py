@@ -141,6 +141,7 @@ def prioritized_replay(
       sample=sample,
       update=update,
       metrics=lambda state: ring_lib.metrics(ring, state.ring),
+      num_sequences=ring.num_sequences,
       burn_in=burn_in,
       updates_per_add=updates_per_add,
       min_steps=settings.min_steps(ring),

@@ -56,6 +56,11 @@ class Ring:
   store_as: str | None
 
   @property
+  def num_sequences(self) -> int:
+    """Sequences that begin somewhere in the full ring."""
+    return self.slots * self.num_envs
+
+  @property
   def slots(self) -> int:
     """Rows where a sequence may begin."""
     return self.rows // self.period
@@ -287,13 +292,6 @@ class ReplaySettings:
       raise ValueError(
         f"{self.name}.burn_in = {self.burn_in} warms up the agent's state, but "
         "this agent has none; bind 0, or an agent.core"
-      )
-    sequences = rows // self.period * num_envs
-    if self.batch_size > sequences:
-      raise ValueError(
-        f"{self.name}.batch_size = {self.batch_size} exceeds the {sequences} "
-        f"sequences that {self.name}.capacity = {self.capacity} can hold; bind "
-        "a smaller batch or a larger capacity"
       )
     return Ring(
       step=step,

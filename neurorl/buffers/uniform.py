@@ -73,6 +73,7 @@ def uniform_replay(
       sample=sample,
       update=lambda state, indices, errors, mask: state,
       metrics=lambda state: ring_lib.metrics(ring, state),
+      num_sequences=ring.num_sequences,
       burn_in=burn_in,
       updates_per_add=updates_per_add,
       min_steps=settings.min_steps(ring),

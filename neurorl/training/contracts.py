@@ -138,7 +138,7 @@ def check_loss(
 
   Raises:
     ValueError: if a term reads a head that the agent lacks, or an extra that
-      the actor does not record.
+      the actor does not record; or if a batch exceeds the buffer.
   """
   read = _Names()
 
@@ -163,7 +163,14 @@ def check_loss(
     batch, _ = buffer.sample(buffer.init(), key, _progress())
     return update(learning, batch, key, _progress())
 
-  jax.eval_shape(run, jax.random.key(0))
+  _, report = jax.eval_shape(run, jax.random.key(0))
+  batch_size = report.mask.shape[1]
+  if batch_size > buffer.num_sequences:
+    raise ValueError(
+      f"the buffer's batch_size = {batch_size} exceeds the "
+      f"{buffer.num_sequences} sequences that it can hold; bind a smaller "
+      "batch or a larger capacity"
+    )
   return tuple(sorted(read))
 
 
