@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.training.experiment import Experiment
-from neurorl.training.program import LoopState, Program
+from neurorl.training.program import Program
 from neurorl.types import Array
 
 
@@ -38,25 +38,41 @@ def over_seeds(function: Callable, num_seeds: int) -> Callable:
   return batched
 
 
+class Executable:
+  """A function that may still be compiling; a call waits for it."""
+
+  def __init__(self, pending: concurrent.futures.Future, plain: bool):
+    self._pending = pending
+    self._plain = plain
+
+  def wait(self) -> None:
+    """Returns when the function can run."""
+    self._pending.result()
+
+  def __call__(self, *arguments):
+    """Runs the function, once it is compiled."""
+    with jax.disable_jit(self._plain):
+      return self._pending.result()(*arguments)
+
+
 def compile_program(
-  experiment: Experiment,
-  program: Program,
-  state: LoopState,
-  keys: Array,
-) -> tuple[dict[str, Callable], tuple[str, ...]]:
-  """Compiles chunk, warm-up and evaluation side by side.
+  experiment: Experiment, program: Program, keys: Array
+) -> tuple[dict[str, Executable], tuple[str, ...]]:
+  """Compiles a run's functions side by side, from shapes alone.
+
+  Returns at once: a function is waited for when it is first called, so that
+  what is needed last compiles while training has begun.
 
   Args:
     experiment: for the number of seeds.
     program: functions of one seed.
-    state: every seed's first state.
-    keys: every seed's key for evaluation.
+    keys: a key for every seed, as `init` and `evaluate` will take them.
 
   Returns:
-    `run_chunk` and `warm_up` (`(state, iterations) -> (state, ChunkOutput)`,
-    the state donated) and `evaluate` (`(agent params, keys, iterations) ->
-    EpisodeReport`), over a leading axis of seeds; and the names of the chunk's
-    metrics.
+    `init` (`keys -> state`), `run_chunk` and `warm_up` (`(state, iterations)
+    -> (state, ChunkOutput)`, the state donated) and `evaluate` (`(agent params,
+    keys, iterations) -> EpisodeReport`), over a leading axis of seeds; and the
+    names of the chunk's metrics.
   """
   num_seeds = experiment.num_seeds
 
@@ -67,56 +83,49 @@ def compile_program(
   def evaluation(params, keys, iterations):
     return over_seeds(evaluate, num_seeds)((params, keys), iterations)
 
-  count = jnp.int32(0)
+  count = jax.ShapeDtypeStruct((), jnp.int32)
+  init = over_seeds(program.init, num_seeds)
+  state = jax.eval_shape(init, keys)
   run_chunk = over_seeds(program.run_chunk, num_seeds)
+  params = state.learning.params["agent"]
+  # In the order of how long they take and when they are needed.
   jobs = {
     "run_chunk": (run_chunk, (state, count), (0,)),
+    "init": (init, (keys,), ()),
     "warm_up": (over_seeds(program.warm_up, num_seeds), (state, count), (0,)),
-    "evaluate": (
-      evaluation,
-      (state.learning.params["agent"], keys, count),
-      (),
-    ),
+    "evaluate": (evaluation, (params, keys, count), ()),
   }
-  if not program.warm_up_iterations:
-    del jobs["warm_up"]
   output = jax.eval_shape(run_chunk, state, count)[1]
   return _executables(jobs), tuple(sorted(output.metrics))
 
 
-def _executables(jobs: Mapping[str, Any]) -> dict[str, Callable]:
-  jitted = {
-    name: jax.jit(function, donate_argnums=donated)
-    for name, (function, _, donated) in jobs.items()
-  }
-  # Debugging runs learning without compilation; the rest would take minutes.
-  plain = {"run_chunk"} if jax.config.jax_disable_jit else set()
+def _executables(jobs: Mapping[str, Any]) -> dict[str, Executable]:
+  if jax.config.jax_disable_jit:
+    return _debuggable(jobs)
+  executables = {}
   # Tracing holds Python's lock, compiling does not.
-  with (
-    jax.disable_jit(False),
-    concurrent.futures.ThreadPoolExecutor() as pool,
-  ):
-    pending = {
-      name: pool.submit(compile_, jitted[name].lower(*arguments))
-      for name, (_, arguments, _) in jobs.items()
-      if name not in plain
-    }
-    jitted |= {name: future.result() for name, future in pending.items()}
-  return {
-    name: _call(function, plain=name in plain)
-    for name, function in jitted.items()
-  }
+  pool = concurrent.futures.ThreadPoolExecutor()
+  for name, (function, arguments, donated) in jobs.items():
+    jitted = jax.jit(function, donate_argnums=donated)
+    pending = pool.submit(compile_, jitted.lower(*arguments))
+    executables[name] = Executable(pending, plain=False)
+  pool.shutdown(wait=False)
+  return executables
 
 
-def _call(function: Callable, plain: bool) -> Callable:
-  """Takes the number of iterations, the last argument, from Python."""
+def _debuggable(jobs: Mapping[str, Any]) -> dict[str, Executable]:
+  """Learning without compilation; the rest, which would take minutes, with.
 
-  def call(*arguments):
-    *arrays, iterations = arguments
-    with jax.disable_jit(plain):
-      return function(*arrays, jnp.int32(iterations))
-
-  return call
+  JAX names the operation that made a NaN only for functions that it may run
+  once more: neither compiled ahead of time nor donated to.
+  """
+  executables = {}
+  for name, (function, _, _) in jobs.items():
+    plain = name == "run_chunk"
+    pending = concurrent.futures.Future()
+    pending.set_result(function if plain else jax.jit(function))
+    executables[name] = Executable(pending, plain)
+  return executables
 
 
 def compile_(lowered: jax.stages.Lowered) -> jax.stages.Compiled:

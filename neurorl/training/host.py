@@ -97,15 +97,14 @@ class _Host:
     self.seeds = range(experiment.seed, experiment.seed + experiment.num_seeds)
     roots = [jax.random.split(jax.random.key(seed)) for seed in self.seeds]
     self._evaluation_keys = jnp.stack([root[1] for root in roots])
-    init = jax.jit(executables.over_seeds(program.init, len(self.seeds)))
-    with jax.disable_jit(False):
-      self.state = init(jnp.stack([root[0] for root in roots]))
-    jax.block_until_ready(self.state)
-    self._startup["initialise"] = clock.lap()
+    training_keys = jnp.stack([root[0] for root in roots])
     self._functions, metrics = executables.compile_program(
-      experiment, program, self.state, self._evaluation_keys
+      experiment, program, training_keys
     )
-    self._startup["trace and compile"] = clock.lap()
+    self._startup["trace"] = clock.lap()
+    self.state = self._functions["init"](training_keys)
+    jax.block_until_ready(self.state)
+    self._startup["compile and initialise"] = clock.lap()
     columns = (*_LEADING, *metrics, *_EVALUATION, *_TIMING)
     info = RunInfo(run_dir, columns, self._budget(), len(self.seeds))
     self.loggers = [make(info) for make in experiment.loggers]
@@ -131,11 +130,12 @@ class _Host:
 
   def advance(self, iterations: int, learn: bool) -> None:
     """Runs one chunk, and what the host does after it."""
-    name = "run_chunk" if learn else "warm_up"
+    executable = self._functions["run_chunk" if learn else "warm_up"]
+    executable.wait()
     if learn and self._first_update is None:
       self._first_update = time.time() - self._started
     begun = time.perf_counter()
-    self.state, output = self._functions[name](self.state, iterations)
+    self.state, output = executable(self.state, jnp.int32(iterations))
     output = jax.device_get(output)
     seconds = time.perf_counter() - begun
     transitions = output.tally.transitions
@@ -213,7 +213,7 @@ class _Host:
       self._functions["evaluate"](
         self.state.learning.params["agent"],
         self._evaluation_keys,
-        self.iterations,
+        jnp.int32(self.iterations),
       )
     )
     for i, row in enumerate(rows):
