@@ -17,6 +17,9 @@ from absl import flags  # noqa: E402
 from neurorl import command_line, compilation  # noqa: E402
 from neurorl.training import host, program, run_directory  # noqa: E402
 
+# `--help` shows what all programs share as well.
+flags.adopt_module_key_flags(command_line)
+
 _RUN_DIR = flags.DEFINE_string(
   "run_dir", None, "Where the run is kept; by default a fresh folder in runs/."
 )
@@ -48,7 +51,7 @@ def _train(command: command_line.Command) -> None:
     run_directory.describe(
       run_dir, config.text(header), command.argv, config.local_modules
     )
-    print("compiling; what was compiled before is loaded", flush=True)
+    print("compiling: up to a minute the first time, then cached", flush=True)
     try:
       host.run(experiment, built, run_dir, _started())
     except (host.TrainingError, FloatingPointError) as error:

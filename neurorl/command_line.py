@@ -159,11 +159,11 @@ def _main(main: Callable[[Command], None], arguments: Sequence[str]) -> None:
   except config_lib.ConfigError:
     _show_traceback()
     raise
+  for note in config.notes:
+    print(f"note: {note}", file=sys.stderr)
   if _PRINT.value:
     print(config.text())
     return
-  for note in config.notes:
-    print(f"note: {note}", file=sys.stderr)
   main(Command(tuple(sys.argv), tuple(_GIN_FILE.value), config))
 
 

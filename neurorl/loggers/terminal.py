@@ -83,6 +83,7 @@ class _Display:
         "evaluation return (IQM)",
         f"{score['iqm']:.3f}  95% interval [{low:.3f}, {high:.3f}]",
       ),
+      ("evaluation return (mean)", f"{score['mean']:.3f}"),
       ("evaluation return per seed", seeds),
       *_warnings(summary["evaluation"]),
       ("run directory", str(self._info.run_dir)),
