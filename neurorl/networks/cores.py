@@ -1,7 +1,7 @@
 """Recurrent cores: memory over time, reset where an episode begins.
 
 A gated core computes its input projection for all times at once, outside the
-scan: only the hidden-to-hidden product is sequential.
+scan: only the hidden-to-hidden product is sequential, forward and backward.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from neurorl.networks import gated_scans
 from neurorl.ops import trees
 from neurorl.registry import component
 from neurorl.types import Array, Tree
@@ -61,6 +62,10 @@ class GatedCore(hk.Module):
     """Advances by one step; returns the output `[B, H]` and the state."""
     raise NotImplementedError
 
+  def scan(self, weights: Tree, inputs: Tree, reset: Array, state: Tree):
+    """Applies `cell` over time, a reset leaving zeros; as `unroll` returns."""
+    raise NotImplementedError
+
   def recurrent_weights(self) -> Tree:
     """Returns what `cell` multiplies its state with."""
     return self._weights("w_h", self.hidden_size)
@@ -97,8 +102,10 @@ class GatedCore(hk.Module):
 
   def unroll(self, x: Array, reset: Array, state: Tree) -> tuple[Array, Tree]:
     """Advances by `[T, B, ...]` steps."""
+    weights, inputs = self.recurrent_weights(), self.project(x)
+    if not self.learn_initial_state:
+      return self.scan(weights, inputs, reset, state)
     initial = self.initial_state(x.shape[1])
-    weights = self.recurrent_weights()
 
     def body(state, inputs_and_reset):
       inputs, begins = inputs_and_reset
@@ -106,7 +113,7 @@ class GatedCore(hk.Module):
       output, state = self.cell(weights, inputs, state)
       return state, output
 
-    state, outputs = jax.lax.scan(body, state, (self.project(x), reset))
+    state, outputs = jax.lax.scan(body, state, (inputs, reset))
     return outputs, state
 
 
@@ -145,11 +152,13 @@ class LSTM(GatedCore):
 
   def cell(self, weights: Array, inputs: Array, state: LSTMState):
     """Advances by one step; returns the output `[B, H]` and the state."""
-    gates = jax.nn.sigmoid(inputs + state.hidden @ weights)
-    i, g, f, o = jnp.split(gates, 4, axis=-1)
-    cell = f * state.cell + i * (2.0 * g - 1.0)
-    hidden = o * jnp.tanh(cell)
+    _, hidden, cell = gated_scans.lstm_step(weights, inputs, *state)
     return hidden, LSTMState(hidden, cell)
+
+  def scan(self, weights: Array, inputs: Array, reset: Array, state: LSTMState):
+    """Applies `cell` over time, a reset leaving zeros."""
+    hidden, cell = gated_scans.lstm(weights, inputs, reset, *state)
+    return hidden, LSTMState(hidden[-1], cell[-1])
 
 
 class GRU(GatedCore):
@@ -175,11 +184,13 @@ class GRU(GatedCore):
 
   def cell(self, weights, inputs, state: Array):
     """Advances by one step; returns the output `[B, H]` and the state."""
-    gates = jax.nn.sigmoid(inputs[0] + state @ weights[0])
-    z, r = jnp.split(gates, 2, axis=-1)
-    candidate = jnp.tanh(inputs[1] + (r * state) @ weights[1])
-    state = (1.0 - z) * state + z * candidate
+    state, _, _ = gated_scans.gru_step(weights, inputs, state)
     return state, state
+
+  def scan(self, weights, inputs, reset: Array, state: Array):
+    """Applies `cell` over time, a reset leaving zeros."""
+    states = gated_scans.gru(weights, inputs, reset, state)
+    return states, states[-1]
 
 
 def _check(name: str, hidden_size: int) -> None:

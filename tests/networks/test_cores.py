@@ -45,7 +45,7 @@ class Methods:
     self.initial_state = functools.partial(initial_state, self.params)
     self.step = functools.partial(step, self.params)
     self.unroll = functools.partial(unroll, self.params)
-    self.unroll_with = unroll
+    self.step_with, self.unroll_with = step, unroll
     self.initial_state_with = initial_state
 
   def some_state(self, seed=2):
@@ -258,3 +258,29 @@ def test_no_core_passes_its_input_on():
 def test_hidden_size_must_be_positive(recipe):
   with pytest.raises(ValueError, match="hidden_size must be >= 1, got 0"):
     recipe(hidden_size=0)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_the_gradient_written_by_hand_is_that_of_the_steps(name):
+  core = make(name)
+  by_output = jax.random.normal(jax.random.key(5), (T, B, H))
+  state = core.some_state()
+
+  def steps(params, x, reset, state):
+    outputs = []
+    for t in range(T):
+      output, state = core.step_with(params, x[t], reset[t], state)
+      outputs.append(output)
+    return jnp.stack(outputs), state
+
+  def weighted(unroll, params, x, state):
+    outputs, final = unroll(params, x, SOMETIMES, state)
+    # The final state counts too: acting goes on from it, and so may a loss.
+    final = sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(final))
+    return jnp.sum(outputs * by_output) + final
+
+  def gradient(unroll):
+    by_hand = jax.grad(functools.partial(weighted, unroll), argnums=(0, 1, 2))
+    return jax.jit(by_hand)(core.params, INPUTS, state)
+
+  assert_close(gradient(core.unroll_with), gradient(steps))

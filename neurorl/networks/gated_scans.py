@@ -1,0 +1,196 @@
+"""Gated recurrences over time, with gradients written by hand.
+
+Differentiating a scan adds to the gradient of the recurrent weights at every
+step, a matrix product of its own. Here the backward scan does only what is
+sequential; all that is not is done for all times at once, before and after it.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from neurorl.types import Array
+
+
+def _where_kept(reset: Array, x: Array) -> Array:
+  return jnp.where(reset[..., None], 0.0, x)
+
+
+def _before(x: Array, first: Array, reset: Array) -> Array:
+  """What each step began with: `x` of the step before, zeros after a reset."""
+  return _where_kept(reset, jnp.concatenate([first[None], x[:-1]]))
+
+
+def _weight_gradient(x: Array, by_product: Array) -> Array:
+  """The gradient of `w` in `x @ w`, summed over time and batch."""
+  return jnp.einsum("tbi,tbj->ij", x, by_product)
+
+
+def lstm_step(weights: Array, inputs: Array, hidden: Array, cell: Array):
+  """One step of an LSTM whose candidate is 2 sigmoid - 1.
+
+  Args:
+    weights: `[H, 4 H]`; gates in the order input, candidate, forget, output.
+    inputs: `[B, 4 H]`, to which the recurrent projection is added.
+    hidden: `[B, H]`.
+    cell: `[B, H]`.
+
+  Returns:
+    The gates `[B, 4 H]`, the hidden state and the cell.
+  """
+  gates = jax.nn.sigmoid(inputs + hidden @ weights)
+  i, g, f, o = jnp.split(gates, 4, axis=-1)
+  cell = f * cell + i * (2.0 * g - 1.0)
+  return gates, o * jnp.tanh(cell), cell
+
+
+def _lstm_forward(weights, inputs, reset, hidden, cell):
+  def body(state, now):
+    inputs, reset = now
+    state = (_where_kept(reset, x) for x in state)
+    gates, *state = lstm_step(weights, inputs, *state)
+    return tuple(state), (*state, gates)
+
+  return jax.lax.scan(body, (hidden, cell), (inputs, reset))[1]
+
+
+@jax.custom_vjp
+def lstm(weights: Array, inputs: Array, reset: Array, hidden, cell):
+  """Steps an LSTM over time; a reset leaves a state of zeros.
+
+  Args:
+    weights: `[H, 4 H]`, as `lstm_step` takes them.
+    inputs: `[T, B, 4 H]`.
+    reset: `[T, B]`, whether the state is zeros before the step.
+    hidden: `[B, H]`.
+    cell: `[B, H]`.
+
+  Returns:
+    The hidden state and the cell after each step, `[T, B, H]`.
+  """
+  return _lstm_forward(weights, inputs, reset, hidden, cell)[:2]
+
+
+def _lstm_save(weights, inputs, reset, hidden, cell):
+  hiddens, cells, gates = _lstm_forward(weights, inputs, reset, hidden, cell)
+  hidden_before = _before(hiddens, hidden, reset)
+  cell_before = _before(cells, cell, reset)
+  saved = weights, reset, gates, hidden_before, cell_before, cells
+  return (hiddens, cells), saved
+
+
+def _lstm_back(saved, by_output):
+  weights, reset, gates, hidden_before, cell_before, cells = saved
+  i, g, f, o = jnp.split(gates, 4, axis=-1)
+  di, dg, df, do = jnp.split(gates * (1.0 - gates), 4, axis=-1)
+  tanh = jnp.tanh(cells)
+  candidate = 2.0 * g - 1.0
+  # d gates / d cell and d gates / d hidden, d cell / d hidden, and what the
+  # gradient of the cell keeps over a step.
+  by_cell = jnp.concatenate([candidate * di, 2 * i * dg, cell_before * df], -1)
+  by_hidden, cell_by_hidden = tanh * do, o * (1.0 - jnp.square(tanh))
+  keep = 1.0 - reset[..., None].astype(gates.dtype)
+  kept = f * keep
+
+  def body(carry, now):
+    dh, dc = carry
+    dh_here, dc_here, by_cell, by_hidden, cell_by_hidden, keep, kept = now
+    dh += dh_here
+    dc += dc_here + dh * cell_by_hidden
+    dgates = jnp.concatenate(
+      [jnp.concatenate([dc, dc, dc], -1) * by_cell, dh * by_hidden], -1
+    )
+    return (keep * (dgates @ weights.T), kept * dc), dgates
+
+  zeros = jnp.zeros_like(cells[0])
+  factors = (*by_output, by_cell, by_hidden, cell_by_hidden, keep, kept)
+  (dh, dc), dgates = jax.lax.scan(body, (zeros, zeros), factors, reverse=True)
+  return _weight_gradient(hidden_before, dgates), dgates, None, dh, dc
+
+
+lstm.defvjp(_lstm_save, _lstm_back)
+
+
+def gru_step(weights, inputs, state: Array):
+  """One step of a GRU.
+
+  Args:
+    weights: of the gates `[H, 2 H]`, update before reset gate; and of the
+      candidate `[H, H]`.
+    inputs: `[B, 2 H]` and `[B, H]`, to which the recurrent projections are
+      added.
+    state: `[B, H]`.
+
+  Returns:
+    The state, the gates `[B, 2 H]` and the candidate `[B, H]`.
+  """
+  gates = jax.nn.sigmoid(inputs[0] + state @ weights[0])
+  z, r = jnp.split(gates, 2, axis=-1)
+  candidate = jnp.tanh(inputs[1] + (r * state) @ weights[1])
+  return (1.0 - z) * state + z * candidate, gates, candidate
+
+
+def _gru_forward(weights, inputs, reset, state):
+  def body(state, now):
+    inputs, reset = now
+    step = gru_step(weights, inputs, _where_kept(reset, state))
+    return step[0], step
+
+  return jax.lax.scan(body, state, (inputs, reset))[1]
+
+
+@jax.custom_vjp
+def gru(weights, inputs, reset: Array, state: Array) -> Array:
+  """Steps a GRU over time; a reset leaves a state of zeros.
+
+  Args:
+    weights: as `gru_step` takes them.
+    inputs: `[T, B, 2 H]` and `[T, B, H]`.
+    reset: `[T, B]`, whether the state is zeros before the step.
+    state: `[B, H]`.
+
+  Returns:
+    The state after each step, `[T, B, H]`.
+  """
+  return _gru_forward(weights, inputs, reset, state)[0]
+
+
+def _gru_save(weights, inputs, reset, state):
+  states, gates, candidates = _gru_forward(weights, inputs, reset, state)
+  before = _before(states, state, reset)
+  return states, (weights, reset, gates, candidates, before)
+
+
+def _gru_back(saved, by_output):
+  weights, reset, gates, candidates, before = saved
+  z, r = jnp.split(gates, 2, axis=-1)
+  dz, dr = jnp.split(gates * (1.0 - gates), 2, axis=-1)
+  keep = 1.0 - reset[..., None].astype(gates.dtype)
+  candidate_by_state = z * (1.0 - jnp.square(candidates))
+  z_by_state, r_by_product = (candidates - before) * dz, before * dr
+
+  def body(dh, now):
+    dh_here, candidate_by_state, z_by_state, r_by_product, r, kept, keep = now
+    dh += dh_here
+    dcandidate = dh * candidate_by_state
+    dproduct = dcandidate @ weights[1].T
+    dgates = jnp.concatenate([dh * z_by_state, dproduct * r_by_product], -1)
+    dh = keep * (dh * kept + dproduct * r + dgates @ weights[0].T)
+    return dh, (dgates, dcandidate)
+
+  factors = (by_output, candidate_by_state, z_by_state, r_by_product, r)
+  dh, by_inputs = jax.lax.scan(
+    body,
+    jnp.zeros_like(before[0]),
+    (*factors, 1.0 - z, keep),
+    reverse=True,
+  )
+  by_weights = (
+    _weight_gradient(before, by_inputs[0]),
+    _weight_gradient(r * before, by_inputs[1]),
+  )
+  return by_weights, by_inputs, None, dh
+
+
+gru.defvjp(_gru_save, _gru_back)
