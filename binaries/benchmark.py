@@ -75,16 +75,16 @@ def _loop() -> dict[str, float]:
   experiment = config.load(["qlearning.gin"], bindings).call()
   program = training.build(experiment)
   state = jax.jit(program.init)(jax.random.key(0))
-  warm_up = jax.jit(program.warm_up)
-  state, _ = warm_up(state, jnp.int32(program.warm_up_iterations + 40))
-  chunk = executables.compile_(
-    jax.jit(program.run_chunk, donate_argnums=0).lower(state, jnp.int32(0))
-  )
+  learns, collects = jnp.bool_(True), jnp.bool_(False)
+  run_chunk = jax.jit(program.run_chunk, donate_argnums=0)
+  chunk = executables.compile_(run_chunk.lower(state, jnp.int32(0), learns))
+  filling = jnp.int32(program.warm_up_iterations + 40)
+  state, _ = chunk(state, filling, collects)
   iterations = 50
   held = [state]
 
   def run():
-    held[0], output = chunk(held[0], jnp.int32(iterations))
+    held[0], output = chunk(held[0], jnp.int32(iterations), learns)
     return output
 
   parts = _parts(experiment.environment)

@@ -27,6 +27,11 @@ def where(condition: Array, x: Tree, y: Tree) -> Tree:
   return jax.tree.map(select, x, y)
 
 
+def zeros(shapes: Tree) -> Tree:
+  """Makes zeros of the shapes and dtypes of a tree."""
+  return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+
 def size_in_bytes(tree: Tree) -> int:
   """Adds up the memory of a tree of arrays or shapes."""
   # A key's dtype knows its size, as other dtypes do.

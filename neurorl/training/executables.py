@@ -69,8 +69,8 @@ def compile_program(
     keys: a key for every seed, as `init` and `evaluate` will take them.
 
   Returns:
-    `init` (`keys -> state`), `run_chunk` and `warm_up` (`(state, iterations)
-    -> (state, ChunkOutput)`, the state donated) and `evaluate` (`(agent params,
+    `init` (`keys -> state`), `run_chunk` (`(state, iterations, learns) ->
+    (state, ChunkOutput)`, the state donated) and `evaluate` (`(agent params,
     keys, iterations) -> EpisodeReport`), over a leading axis of seeds; and the
     names of the chunk's metrics.
   """
@@ -84,33 +84,41 @@ def compile_program(
     return over_seeds(evaluate, num_seeds)((params, keys), iterations)
 
   count = jax.ShapeDtypeStruct((), jnp.int32)
+  learns = jax.ShapeDtypeStruct((), jnp.bool_)
   init = over_seeds(program.init, num_seeds)
   state = jax.eval_shape(init, keys)
   run_chunk = over_seeds(program.run_chunk, num_seeds)
   params = state.learning.params["agent"]
-  # In the order of how long they take and when they are needed.
+  # The order in which they are traced: init is compiled meanwhile.
   jobs = {
-    "run_chunk": (run_chunk, (state, count), (0,)),
     "init": (init, (keys,), ()),
-    "warm_up": (over_seeds(program.warm_up, num_seeds), (state, count), (0,)),
+    "run_chunk": (run_chunk, (state, count, learns), (0,)),
     "evaluate": (evaluation, (params, keys, count), ()),
   }
-  output = jax.eval_shape(run_chunk, state, count)[1]
+  output = jax.eval_shape(run_chunk, state, count, learns)[1]
   return _executables(jobs), tuple(sorted(output.metrics))
 
 
 def _executables(jobs: Mapping[str, Any]) -> dict[str, Executable]:
   if jax.config.jax_disable_jit:
     return _debuggable(jobs)
-  executables = {}
-  # Tracing holds Python's lock, compiling does not.
   pool = concurrent.futures.ThreadPoolExecutor()
+  executables = {}
+  before = None
   for name, (function, arguments, donated) in jobs.items():
     jitted = jax.jit(function, donate_argnums=donated)
-    pending = pool.submit(compile_, jitted.lower(*arguments))
+    if name == "evaluate":  # needed last: takes no core from the others
+      pending = pool.submit(_compile_after, before, jitted, arguments)
+    else:
+      pending = before = pool.submit(compile_, jitted.lower(*arguments))
     executables[name] = Executable(pending, plain=False)
   pool.shutdown(wait=False)
   return executables
+
+
+def _compile_after(before, jitted, arguments) -> jax.stages.Compiled:
+  concurrent.futures.wait([before])
+  return compile_(jitted.lower(*arguments))
 
 
 def _debuggable(jobs: Mapping[str, Any]) -> dict[str, Executable]:

@@ -130,12 +130,14 @@ class _Host:
 
   def advance(self, iterations: int, learn: bool) -> None:
     """Runs one chunk, and what the host does after it."""
-    executable = self._functions["run_chunk" if learn else "warm_up"]
+    executable = self._functions["run_chunk"]
     executable.wait()
     if learn and self._first_update is None:
       self._first_update = time.time() - self._started
     begun = time.perf_counter()
-    self.state, output = executable(self.state, jnp.int32(iterations))
+    self.state, output = executable(
+      self.state, jnp.int32(iterations), jnp.bool_(learn)
+    )
     output = jax.device_get(output)
     seconds = time.perf_counter() - begun
     transitions = output.tally.transitions

@@ -2,8 +2,8 @@
 
 An iteration collects a rollout, adds it to the buffer, and learns as often as
 the buffer says. A chunk is many iterations in one compiled program; the host
-only starts chunks. Filling the buffer is a program of its own that only
-collects, so that no branch is taken inside the loop.
+only starts chunks. While the buffer fills, the same program runs with no
+updates: that a chunk learns is an argument, not a branch inside the loop.
 """
 
 from __future__ import annotations
@@ -61,16 +61,15 @@ class Program(NamedTuple):
 
   Attributes:
     init: `key -> state`.
-    warm_up: `(state, iterations) -> (state, ChunkOutput)`; collects only.
-    run_chunk: `(state, iterations) -> (state, ChunkOutput)`.
+    run_chunk: `(state, iterations, learns) -> (state, ChunkOutput)`; collects
+      only unless `learns`, `[]` bool.
     evaluate: `(agent params, key) -> EpisodeReport`.
     warm_up_iterations: how many fill the buffer for its first sample.
     agent: the network's pure functions.
   """
 
   init: Callable[[Key], LoopState]
-  warm_up: Callable[[LoopState, Array], tuple[LoopState, ChunkOutput]]
-  run_chunk: Callable[[LoopState, Array], tuple[LoopState, ChunkOutput]]
+  run_chunk: Callable[[LoopState, Array, Array], tuple[LoopState, ChunkOutput]]
   evaluate: Evaluate
   warm_up_iterations: int
   agent: Agent
@@ -135,10 +134,9 @@ def build(experiment: Experiment) -> Program:
     experiment.discount,
     buffer.burn_in,
   )
-  gather, iterate = _iterations(experiment, buffer, rollout, update)
+  iterate = _iteration(experiment, buffer, rollout, update)
   return Program(
     init=init,
-    warm_up=_chunk(gather, buffer),
     run_chunk=_chunk(iterate, buffer),
     evaluate=evaluate,
     warm_up_iterations=warm_up_iterations,
@@ -146,22 +144,18 @@ def build(experiment: Experiment) -> Program:
   )
 
 
-def _iterations(
+def _iteration(
   experiment: Experiment,
   buffer: Buffer,
   rollout: collect.Collect,
   update: learner.Update,
 ):
-  """Makes one iteration of collecting, and one of collecting and learning."""
+  """Makes `(state, learns) -> (state, (tally, updates, sums of metrics))`."""
 
-  def progress(state: LoopState) -> Progress:
-    fraction = state.iterations / experiment.iterations
-    return Progress(fraction.astype(jnp.float32), state.learning.updates)
-
-  def gather(state: LoopState):
+  def gather(state: LoopState, now: Progress):
     key, collect_key = jax.random.split(state.key)
     acting, steps, tally = rollout(
-      state.learning.params["agent"], state.acting, collect_key, progress(state)
+      state.learning.params["agent"], state.acting, collect_key, now
     )
     state = state._replace(
       acting=acting,
@@ -169,10 +163,9 @@ def _iterations(
       key=key,
       iterations=state.iterations + 1,
     )
-    return state, (tally, jnp.int32(0), {})
+    return state, tally
 
-  def learn(carry, key):
-    learning, buffer_state, now = carry
+  def learn(learning, buffer_state, key, now: Progress):
     now = now._replace(updates=learning.updates)
     sample_key, update_key = jax.random.split(key)
     drawn, buffer_state = buffer.sample(buffer_state, sample_key, now)
@@ -180,33 +173,40 @@ def _iterations(
     buffer_state = buffer.update(
       buffer_state, drawn.indices, report.errors, report.mask
     )
-    return (learning, buffer_state, now), report.metrics
+    return learning, buffer_state, report.metrics
 
-  def iterate(state: LoopState):
-    now = progress(state)
-    state, (tally, _, _) = gather(state)
+  def iterate(state: LoopState, learns: Array):
+    fraction = state.iterations / experiment.iterations
+    now = Progress(fraction.astype(jnp.float32), state.learning.updates)
+    state, tally = gather(state, now)
     key, learn_key = jax.random.split(state.key)
     keys = jax.random.split(learn_key, buffer.updates_per_add)
-    carry = (state.learning, state.buffer, now)
-    (learning, buffer_state, _), metrics = jax.lax.scan(learn, carry, keys)
-    state = state._replace(learning=learning, buffer=buffer_state, key=key)
-    sums = jax.tree.map(lambda x: x.sum(axis=0), metrics)
-    return state, (tally, jnp.int32(buffer.updates_per_add), sums)
 
-  return gather, iterate
+    def body(i, carry):
+      learning, buffer_state, sums = carry
+      *carry, metrics = learn(learning, buffer_state, keys[i], now)
+      return *carry, jax.tree.map(jnp.add, sums, metrics)
+
+    shapes = jax.eval_shape(learn, state.learning, state.buffer, key, now)[2]
+    carry = (state.learning, state.buffer, trees.zeros(shapes))
+    updates = jnp.where(learns, buffer.updates_per_add, 0)
+    learning, buffer_state, sums = jax.lax.fori_loop(0, updates, body, carry)
+    state = state._replace(learning=learning, buffer=buffer_state, key=key)
+    return state, (tally, updates, sums)
+
+  return iterate
 
 
 def _chunk(iterate, buffer: Buffer):
   """Repeats an iteration as often as it is told, and reduces its metrics."""
 
-  def chunk(state: LoopState, iterations: Array):
+  def chunk(state: LoopState, iterations: Array, learns: Array):
     def body(_, carry):
       state, sums = carry
-      state, new = iterate(state)
+      state, new = iterate(state, learns)
       return state, jax.tree.map(jnp.add, sums, new)
 
-    shapes = jax.eval_shape(lambda s: iterate(s)[1], state)
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    zeros = trees.zeros(jax.eval_shape(iterate, state, learns)[1])
     # The number of iterations is an argument: one program serves chunks of any
     # length, the last and shorter one among them.
     state, sums = jax.lax.fori_loop(0, iterations, body, (state, zeros))

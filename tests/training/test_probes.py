@@ -88,8 +88,9 @@ def _learn(files_and_bindings):
     experiment = dataclasses.replace(base, environment=environment)
     program = training.build(experiment)
     warm_up = program.warm_up_iterations
-    state, _ = program.warm_up(program.init(key), warm_up)
-    state, _ = program.run_chunk(state, experiment.iterations - warm_up)
+    state, _ = program.run_chunk(program.init(key), warm_up, False)
+    iterations = experiment.iterations - warm_up
+    state, _ = program.run_chunk(state, iterations, True)
     params = state.learning.params["agent"]
     return jnp.stack(
       [

@@ -89,8 +89,9 @@ def test_a_seed_among_others_is_that_seed():
   program = training.build(one)
 
   def train(key):
-    state, _ = program.warm_up(program.init(key), program.warm_up_iterations)
-    return program.run_chunk(state, jnp.int32(50))[0]
+    state = program.init(key)
+    state, _ = program.run_chunk(state, program.warm_up_iterations, False)
+    return program.run_chunk(state, 50, True)[0]
 
   keys = jnp.stack([jax.random.key(seed) for seed in range(3)])
   together = jax.jit(executables.over_seeds(train, 3))(keys)
@@ -104,15 +105,29 @@ def test_a_seed_among_others_is_that_seed():
     np.testing.assert_allclose(a[1], b[0], atol=1e-4)
 
 
+def test_a_chunk_that_only_collects_learns_nothing():
+  experiment = small.load("qlearning.gin").call()
+  program = training.build(experiment)
+  start = program.init(jax.random.key(0))
+  state, output = jax.jit(program.run_chunk)(start, 20, False)
+  assert int(output.updates) == int(state.learning.updates) == 0
+  assert int(output.tally.transitions) > 0
+  for a, b in zip(
+    jax.tree.leaves(start.learning),
+    jax.tree.leaves(state.learning),
+    strict=True,
+  ):
+    np.testing.assert_array_equal(a, b)
+
+
 def test_chunk_length_does_not_change_training():
   experiment = small.load("qlearning.gin").call()
   program = training.build(experiment)
   chunk = jax.jit(program.run_chunk)
-  start, _ = program.warm_up(
-    program.init(jax.random.key(0)), program.warm_up_iterations
-  )
-  whole, _ = chunk(start, jnp.int32(12))
-  halves, _ = chunk(chunk(start, jnp.int32(5))[0], jnp.int32(7))
+  start = program.init(jax.random.key(0))
+  start, _ = chunk(start, program.warm_up_iterations, False)
+  whole, _ = chunk(start, 12, True)
+  halves, _ = chunk(chunk(start, 5, True)[0], 7, True)
   for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(halves), strict=True):
     if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
       a, b = jax.random.key_data(a), jax.random.key_data(b)
@@ -153,9 +168,7 @@ def test_state_is_donated_in_place():
   program = training.build(experiment)
   state = jax.eval_shape(program.init, jax.random.key(0))
   compiled = (
-    jax.jit(program.run_chunk, donate_argnums=0)
-    .lower(state, jnp.int32(0))
-    .compile()
+    jax.jit(program.run_chunk, donate_argnums=0).lower(state, 0, True).compile()
   )
   memory = compiled.memory_analysis()
   buffer = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state.buffer))
