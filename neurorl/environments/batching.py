@@ -38,9 +38,9 @@ def batch(environment: Environment) -> BatchedEnvironment:
   """
 
   def step_one(key, state, last, action):
-    # One key serves both: only one of the two results is kept.
-    stepped = environment.step(key, state, action)
-    restarted = environment.reset(key)
+    step_key, reset_key = jax.random.split(key)
+    stepped = environment.step(step_key, state, action)
+    restarted = environment.reset(reset_key)
     return trees.where(last, restarted, stepped)
 
   def step(keys, states, timesteps, actions):

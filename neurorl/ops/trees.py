@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -27,9 +29,21 @@ def where(condition: Array, x: Tree, y: Tree) -> Tree:
   return jax.tree.map(select, x, y)
 
 
-def zeros(shapes: Tree) -> Tree:
-  """Makes zeros of the shapes and dtypes of a tree."""
-  return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+def zeros_like_result(function: Callable[..., Tree], *arguments: Tree) -> Tree:
+  """Makes zeros of the shapes and dtypes of what a function returns.
+
+  Args:
+    function: is traced, not run.
+    *arguments: its arguments; only shapes are read, no key is consumed.
+
+  Returns:
+    A tree like the function's result.
+  """
+  shapes = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x)), arguments
+  )
+  result = jax.eval_shape(function, *shapes)
+  return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), result)
 
 
 def size_in_bytes(tree: Tree) -> int:

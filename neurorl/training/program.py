@@ -179,19 +179,21 @@ def _iteration(
     fraction = state.iterations / experiment.iterations
     now = Progress(fraction.astype(jnp.float32), state.learning.updates)
     state, tally = gather(state, now)
-    key, learn_key = jax.random.split(state.key)
-    keys = jax.random.split(learn_key, buffer.updates_per_add)
 
-    def body(i, carry):
-      learning, buffer_state, sums = carry
-      *carry, metrics = learn(learning, buffer_state, keys[i], now)
-      return *carry, jax.tree.map(jnp.add, sums, metrics)
+    def body(_, carry):
+      state, sums = carry
+      key, learn_key = jax.random.split(state.key)
+      learning, buffer_state, metrics = learn(
+        state.learning, state.buffer, learn_key, now
+      )
+      state = state._replace(learning=learning, buffer=buffer_state, key=key)
+      return state, jax.tree.map(jnp.add, sums, metrics)
 
-    shapes = jax.eval_shape(learn, state.learning, state.buffer, key, now)[2]
-    carry = (state.learning, state.buffer, trees.zeros(shapes))
+    *_, zeros = trees.zeros_like_result(
+      learn, state.learning, state.buffer, state.key, now
+    )
     updates = jnp.where(learns, buffer.updates_per_add, 0)
-    learning, buffer_state, sums = jax.lax.fori_loop(0, updates, body, carry)
-    state = state._replace(learning=learning, buffer=buffer_state, key=key)
+    state, sums = jax.lax.fori_loop(0, updates, body, (state, zeros))
     return state, (tally, updates, sums)
 
   return iterate
@@ -206,7 +208,7 @@ def _chunk(iterate, buffer: Buffer):
       state, new = iterate(state, learns)
       return state, jax.tree.map(jnp.add, sums, new)
 
-    zeros = trees.zeros(jax.eval_shape(iterate, state, learns)[1])
+    _, zeros = trees.zeros_like_result(iterate, state, learns)
     # The number of iterations is an argument: one program serves chunks of any
     # length, the last and shorter one among them.
     state, sums = jax.lax.fori_loop(0, iterations, body, (state, zeros))

@@ -120,6 +120,20 @@ def test_a_chunk_that_only_collects_learns_nothing():
     np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("file", ["qlearning.gin", "dqn.gin"])
+def test_no_key_is_used_twice(file):
+  """JAX's own checker follows every key through every scan and branch."""
+  program = training.build(small.load(file).call())
+
+  def whole(key):
+    key, evaluation_key = jax.random.split(key)
+    state, _ = program.run_chunk(program.init(key), 1, True)
+    return program.evaluate(state.learning.params["agent"], evaluation_key)
+
+  with jax.debug_key_reuse(True):
+    jax.jit(whole).lower(jax.random.key(0))
+
+
 def test_chunk_length_does_not_change_training():
   experiment = small.load("qlearning.gin").call()
   program = training.build(experiment)
