@@ -67,9 +67,23 @@ _FAULTS = [
   ),
   Fault(
     "core not reset in unroll",
+    "networks/gated_scans.py",
+    "return jnp.where(reset[..., None], 0.0, x)",
+    "return jnp.where(reset[..., None] & False, 0.0, x)",
+    ("tests/networks/test_cores.py",),
+  ),
+  Fault(
+    "core not reset to its learned state in unroll",
     "networks/cores.py",
     "state = trees.where(begins, initial, state)",
     "state = trees.where(begins & False, initial, state)",
+    ("tests/networks/test_cores.py",),
+  ),
+  Fault(
+    "gradient across a reset",
+    "networks/gated_scans.py",
+    "return (keep * (dgates @ weights.T), kept * dc), dgates",
+    "return (dgates @ weights.T, kept * dc), dgates",
     ("tests/networks/test_cores.py",),
   ),
   Fault(
@@ -106,6 +120,27 @@ _FAULTS = [
     "env_keys = jax.random.split(env_key, before.last.shape[0])",
     "env_keys = jax.numpy.broadcast_to(env_key, before.last.shape)",
     ("tests/training/test_collect.py",),
+  ),
+  Fault(
+    "a key used twice in acting",
+    "actors/epsilon_greedy.py",
+    "random = jax.random.randint(action_key,",
+    "random = jax.random.randint(explore_key,",
+    ("tests/training/test_program.py",),
+  ),
+  Fault(
+    "a key used twice in initialising",
+    "training/learner.py",
+    'params = {"agent": agent.init(agent_key), "loss": loss_params}',
+    'params = {"agent": agent.init(key), "loss": loss_params}',
+    ("tests/training/test_program.py",),
+  ),
+  Fault(
+    "a key used twice in collecting",
+    "training/collect.py",
+    "env_keys = jax.random.split(env_key, before.last.shape[0])",
+    "env_keys = jax.random.split(actor_key, before.last.shape[0])",
+    ("tests/training/test_program.py",),
   ),
 ]
 
