@@ -126,7 +126,9 @@ _VARIANTS = [
   ),
   _variant("polyak", "polyak.step_size = 0.005"),
   _variant(
-    "signed_hyperbolic", "lambda_returns.transform = @signed_hyperbolic()"
+    "signed_hyperbolic",
+    "q_head.codec = @scalar_codec()\n"
+    "scalar_codec.transform = @signed_hyperbolic()",
   ),
   _variant(
     "adam_cosine_warm_up",

@@ -13,10 +13,12 @@ from neurorl import (
   networks,
   ops,
   registry,
+  search,
   training,
   types,
 )
 from neurorl import loggers as loggers
+from neurorl.ops import codecs as codecs
 from neurorl.ops import schedules as schedules
 from neurorl.ops import transforms as transforms
 from neurorl.registry import component
@@ -33,6 +35,7 @@ __all__ = [
   "networks",
   "ops",
   "registry",
+  "search",
   "training",
   "types",
 ]

@@ -72,9 +72,27 @@ _FUNCTIONS = {
   "jax.nn.softplus": ("x",),
   "jax.nn.soft_sign": ("x",),
   "jax.nn.tanh": ("x",),
+  "mctx.qtransform_by_min_max": ("tree", "node_index"),
+  "mctx.qtransform_by_parent_and_siblings": ("tree", "node_index"),
+  "mctx.qtransform_completed_by_mix_value": ("tree", "node_index"),
 }
 
 _RUN_TIME = "is a run-time argument, given by the library"
+_SEARCH = (
+  "params",
+  "rng_key",
+  "root",
+  "recurrent_fn",
+  "num_simulations",
+  "invalid_actions",
+  "loop_fn",
+)
+_SEARCHES = {
+  "mctx.gumbel_muzero_policy": {},
+  "mctx.muzero_policy": {
+    "temperature": "is given by the actor; bind search_actor.temperature"
+  },
+}
 
 
 def register() -> None:
@@ -85,6 +103,13 @@ def register() -> None:
   for name, run_time in _FUNCTIONS.items():
     load = functools.partial(_returning, name, run_time)
     denied = dict.fromkeys(run_time, _RUN_TIME)
+    registry.add(registry.Component(name, name, load, denied))
+  for name, reasons in _SEARCHES.items():
+    denied = dict.fromkeys(_SEARCH, _RUN_TIME) | reasons
+    denied["num_simulations"] = (
+      "is given by the actor; bind search_actor.num_simulations"
+    )
+    load = functools.partial(_returning, name, tuple(denied))
     registry.add(registry.Component(name, name, load, denied))
 
 
@@ -115,9 +140,17 @@ def _returning(name: str, run_time: tuple[str, ...]) -> Callable[..., Any]:
   )
   bind.__annotations__ = {
     name: hint
-    for name, hint in typing.get_type_hints(function).items()
+    for name, hint in _hints(function).items()
     if name in bind.__signature__.parameters
   }
   bind.__doc__ = function.__doc__
   bind.__name__ = getattr(function, "__name__", "function")
   return bind
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+  try:
+    return typing.get_type_hints(function)
+  except NameError:  # a type that refers to itself, as chex has one
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.annotation for p in parameters}

@@ -1,5 +1,7 @@
 """The types that cross rooms, and the conventions they stand for.
 
+Those of losses are in `loss_types`.
+
 Shapes: `T` time, `B` batch (environments or sequences), `A` actions. Time is
 axis 0 and batch is axis 1. Timing is that of dm_env: the reward and discount
 of step t answer the action of step t-1, so a transition t leads from step t to
@@ -27,8 +29,9 @@ Metrics = Mapping[str, Array]
 # Why an agent is called; static under jit. Noise and dropout may depend on it.
 Mode = Literal["acting", "evaluating", "online", "target"]
 
-# Head name -> what that head predicts. `'mean'` is what actors and search read;
-# 'embedding' is reserved for the core's output.
+# Head name -> what that head predicts: `'mean'`, decoded, which actors, search
+# and bootstraps read; and what its loss needs. 'embedding' is reserved for the
+# core's output.
 Outputs = Mapping[str, Any]
 
 
@@ -130,11 +133,51 @@ class Environment(NamedTuple):
     reset: `key -> (state, timestep)`, the first step of an episode.
     step: `(key, state, action) -> (state, timestep)`; never resets by itself.
     spec: shapes of observations and actions.
+    invalid_actions: `state -> [A] bool`, the discrete actions that are not
+      allowed there; None where all are, always.
   """
 
   reset: Callable[[Key], tuple[Tree, TimeStep]]
   step: Callable[[Key, Tree, Array], tuple[Tree, TimeStep]]
   spec: EnvironmentSpec
+  invalid_actions: Callable[[Tree], Array] | None = None
+
+
+class Transform(NamedTuple):
+  """A pair of functions, each the other's inverse.
+
+  Attributes:
+    apply: values to what a network predicts.
+    invert: what a network predicts to values.
+  """
+
+  apply: Callable[[Array], Array]
+  invert: Callable[[Array], Array]
+
+
+class Codec(NamedTuple):
+  """How what a head puts out, `raw`, means a scalar.
+
+  Attributes:
+    shape: of one scalar's raw output: `()`, or `(N,)` for a distribution.
+    read: `raw [..., *shape] -> [...]`, in the network's units.
+    transform: the task's units to the network's and back.
+    cross_entropy: `(raw, scalar [...] in the network's units) -> [...]`; None
+      where raw is no distribution.
+    low: the least scalar that raw can mean, in the network's units.
+    high: the greatest.
+  """
+
+  shape: tuple[int, ...]
+  read: Callable[[Array], Array]
+  transform: Transform
+  cross_entropy: Callable[[Array, Array], Array] | None
+  low: float
+  high: float
+
+  def decode(self, raw: Array) -> Array:
+    """Returns the scalar that `raw` means, in the task's units."""
+    return self.transform.invert(self.read(raw))
 
 
 class Agent(NamedTuple):
@@ -145,12 +188,20 @@ class Agent(NamedTuple):
     initial_state: `(params, batch_size) -> state`, the state where `first`.
     step: `(params, key, timestep [B], state, mode) -> (outputs [B], state)`.
     unroll: the same over `[T, B]`; the state is reset where `first` is true.
+    imagine: `(params, key, embedding [..., D], action [...], mode) -> (outputs,
+      embedding)`, the learned model: where an action leads, and what is
+      predicted for there; None without a model.
+    codecs: of the heads that predict scalars, by name.
   """
 
   init: Callable[[Key], Params]
   initial_state: Callable[[Params, int], Tree]
   step: Callable[[Params, Key, TimeStep, Tree, Mode], tuple[Outputs, Tree]]
   unroll: Callable[[Params, Key, TimeStep, Tree, Mode], tuple[Outputs, Tree]]
+  imagine: (
+    Callable[[Params, Key, Array, Array, Mode], tuple[Outputs, Array]] | None
+  )
+  codecs: Mapping[str, Codec]
 
 
 class ActorOutput(NamedTuple):
@@ -226,79 +277,6 @@ class Buffer(NamedTuple):
   min_steps: int
 
 
-class LossInputs(NamedTuple):
-  """Everything a loss term may read; `[T+1, B]` unless said.
-
-  Attributes:
-    steps: the sequences; `agent_state` is that of their first step, `[B, ...]`.
-    mask: `[T, B]` float32, the transitions that count.
-    discount: `[T, B]` float32, gamma times the environment's discount.
-    online: outputs of the parameters being learned.
-    target: outputs of the target parameters, without gradient.
-    agent: the agent, for losses that call it again.
-    params: the parameters being learned.
-    target_params: the target parameters, without gradient.
-    key: for losses that sample.
-    progress: for schedules.
-  """
-
-  steps: Step
-  mask: Array
-  discount: Array
-  online: Outputs
-  target: Outputs
-  agent: Agent
-  params: Params
-  target_params: Params
-  key: Key
-  progress: Progress
-
-
-class TermOutput(NamedTuple):
-  """One loss term, unreduced.
-
-  Attributes:
-    loss: `[T, B]`.
-    error: `[T, B]`, what priorities are made of (a TD error, say).
-    metrics: `[T, B]` or `[]` by name; the former are averaged over the mask.
-  """
-
-  loss: Array
-  error: Array
-  metrics: Metrics
-
-
-# A loss term: `inputs -> TermOutput`.
-Term = Callable[[LossInputs], TermOutput]
-
-
-class LossOutput(NamedTuple):
-  """A reduced loss.
-
-  Attributes:
-    loss: `[]`, what is differentiated.
-    errors: `[T, B]`, what the buffer is told.
-    metrics: `[]` by name.
-  """
-
-  loss: Array
-  errors: Array
-  metrics: Metrics
-
-
-class Loss(NamedTuple):
-  """A loss with parameters and state of its own (most have neither).
-
-  Attributes:
-    init: `key -> (loss params, loss state)`.
-    apply: `(loss params, loss state, inputs, weights [B]) -> (LossOutput,
-      loss state)`.
-  """
-
-  init: Callable[[Key], tuple[Params, Tree]]
-  apply: Callable[[Params, Tree, LossInputs, Array], tuple[LossOutput, Tree]]
-
-
 class Task(NamedTuple):
   """What is to be done.
 
@@ -314,6 +292,5 @@ class Task(NamedTuple):
 # What components return, and the build calls: shapes in, pure functions out.
 AgentRecipe = Callable[[EnvironmentSpec], Agent]
 ActorRecipe = Callable[[Agent, Task], Actor]
-LossRecipe = Callable[[Agent, Task], Loss]
 # (shapes of one environment's step, num_envs, unroll_length) -> Buffer
 BufferRecipe = Callable[[Step, int, int], Buffer]

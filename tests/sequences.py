@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neurorl import types
+from neurorl import loss_types, types
 from neurorl.ops import episodes
+from neurorl.ops.codecs import SCALAR
 
 
 def timesteps(*columns, reward=None, observation=None):
@@ -38,18 +39,30 @@ def random_params(init, *arguments, scale=0.5):
 
 
 def loss_inputs(
-  timestep, gamma, online=None, target=None, action=None, fraction=0.0
+  timestep,
+  gamma,
+  online=None,
+  target=None,
+  action=None,
+  fraction=0.0,
+  codecs=None,
+  extras=None,
 ):
   """Builds what a loss reads, with mask and discounts as learning has them."""
   if action is None:
     action = np.zeros(timestep.reward.shape, np.int32)
-  return types.LossInputs(
-    steps=types.Step(timestep, jnp.asarray(action, jnp.int32), {}, ()),
-    mask=episodes.valid_transitions(timestep),
+  mask = episodes.valid_transitions(timestep)
+  agent = types.Agent(*[None] * 5, codecs or {"q": SCALAR})
+  return loss_types.LossInputs(
+    steps=types.Step(
+      timestep, jnp.asarray(action, jnp.int32), extras or {}, ()
+    ),
+    mask=mask,
     discount=episodes.discounts(timestep, gamma),
     online=online or {},
     target=target or {},
-    agent=None,
+    absorbing=jnp.zeros_like(mask),
+    agent=agent,
     params=(),
     target_params=(),
     key=jax.random.key(0),

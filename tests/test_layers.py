@@ -23,14 +23,18 @@ FRONT = (
   "type_checks",
   "user_modules",
 )
-L0 = ("types", "logging_types", "registry", "compilation")
+L0 = ("types", "logging_types", "loss_types", "registry", "compilation")
 ROOMS = ("networks", "environments", "buffers", "actors", "losses", "loggers")
 # What each part may import of the others.
 ALLOWED = {
   **{name: {*L0, *FRONT} for name in FRONT},
   **{name: set(L0) for name in L0},
   "ops": {*L0, "ops"},
+  "search": {*L0, "ops", "search"},
   **{room: {*L0, "ops", room} for room in ROOMS},
+  # Acting plans with a model, and so may a loss.
+  "actors": {*L0, "ops", "search", "actors"},
+  "losses": {*L0, "ops", "search", "losses"},
   "training": {*L0, "ops", *ROOMS, "training"},
   "command_line": {*L0, *FRONT},
 }

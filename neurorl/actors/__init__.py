@@ -3,7 +3,7 @@
 What lives here: recipes of `types.Actor`, `(agent, task) -> Actor`. An actor
 gets the agent's pure functions and does not know what they are made of.
 
-May import: `types`, `registry`, `ops`, jax.
+May import: `types`, `registry`, `ops`, `search`, jax.
 
 To add one: write a function of hyperparameters that returns such a recipe and
 decorate it with `@component`. Read predictions with `ops.outputs.read`, which
@@ -12,5 +12,6 @@ want (only what it reads is stored).
 """
 
 from neurorl.actors.epsilon_greedy import epsilon_greedy, greedy, log_spaced
+from neurorl.actors.search import search_actor
 
-__all__ = ["epsilon_greedy", "greedy", "log_spaced"]
+__all__ = ["epsilon_greedy", "greedy", "log_spaced", "search_actor"]

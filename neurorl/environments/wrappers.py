@@ -32,7 +32,9 @@ def _map_timesteps(environment: Environment, function, spec=None):
     state, timestep = environment.step(key, state, action)
     return state, function(timestep)
 
-  return Environment(reset, step, spec or environment.spec)
+  return environment._replace(
+    reset=reset, step=step, spec=spec or environment.spec
+  )
 
 
 @component
@@ -154,7 +156,13 @@ def limit_episode(environment: Environment, max_steps: int) -> Environment:
     last = timestep.last | (steps + 1 >= max_steps)
     return (inner, steps + 1), timestep._replace(last=last)
 
-  return Environment(reset, step, environment.spec)
+  mask = environment.invalid_actions
+  return Environment(
+    reset,
+    step,
+    environment.spec,
+    None if mask is None else lambda state: mask(state[0]),
+  )
 
 
 @component
@@ -200,4 +208,6 @@ def observation_action_reward(environment: Environment) -> Environment:
     return state, observe(timestep, encode(action))
 
   observation = jax.eval_shape(lambda: reset(jax.random.key(0))[1].observation)
-  return Environment(reset, step, _with_observation(spec, observation))
+  return environment._replace(
+    reset=reset, step=step, spec=_with_observation(spec, observation)
+  )

@@ -85,6 +85,7 @@ class _Display:
       ),
       ("evaluation return (mean)", f"{score['mean']:.3f}"),
       ("evaluation return per seed", seeds),
+      *_beside(summary),
       *_warnings(summary["evaluation"]),
       ("run directory", str(self._info.run_dir)),
     ]
@@ -112,6 +113,17 @@ class _Display:
       if name in row:
         words.append(f"{label} {row[name]:.3g}")
     return "  ".join(words)
+
+
+def _beside(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+  rows = []
+  for name, report in summary.items():
+    if name.startswith("evaluation/"):
+      score = report["episode_return"]
+      low, high = score["ci95"]
+      shown = f"{score['iqm']:.3f}  95% interval [{low:.3f}, {high:.3f}]"
+      rows.append((f"{name} return (IQM)", shown))
+  return rows
 
 
 def _warnings(evaluation: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,31 +1,48 @@
 """Losses: terms, and the parts that terms are made of.
 
 What lives here: `losses`, which alone masks, weighs and reduces; terms
-(`regression`, ...); and their parts: predictions (which head, at which
+(`regression`, `distillation`, ...), and `unrolled`, which applies them to what
+a model imagines; and their parts: predictions (which head, at which
 action), targets (return estimators), bootstraps, distances.
 
 May import: `types`, `registry`, `ops`, jax, optax.
 
 To add one: decide which part varies and write that one function. A prediction
-or bootstrap is `LossInputs -> [T+1, B]`, a target `LossInputs -> [T, B]`, a
-distance `(prediction, target) -> [T, B]`, a term `LossInputs -> TermOutput`.
+is `LossInputs -> Predicted`, a bootstrap `LossInputs -> [T+1, B]`, a target
+`LossInputs -> [T, B]`, a distance `(codec, raw, target) -> [T, B]`, a term
+`LossInputs -> TermOutput`.
 Decorate the function of hyperparameters that returns it with `@component`. No
 term makes a mask or a discount of its own: `ops.episodes` has decided both.
 """
 
-from neurorl.losses.bootstraps import double_q, max_q, sarsa
-from neurorl.losses.distances import huber, squared_error
+from neurorl.losses.bootstraps import (
+  double_q,
+  max_q,
+  sarsa,
+  search_value,
+  target_value,
+)
+from neurorl.losses.consistency import consistency
+from neurorl.losses.distances import cross_entropy, huber, squared_error
+from neurorl.losses.distillation import distillation
 from neurorl.losses.losses import losses
-from neurorl.losses.predictions import action_value
+from neurorl.losses.predictions import action_value, scalar
 from neurorl.losses.regression import regression
 from neurorl.losses.targets import (
+  discounts,
   lambda_returns,
   n_step_returns,
   one_step_returns,
+  rewards,
 )
+from neurorl.losses.unrolled import unrolled
 
 __all__ = [
   "action_value",
+  "consistency",
+  "cross_entropy",
+  "discounts",
+  "distillation",
   "double_q",
   "huber",
   "lambda_returns",
@@ -34,6 +51,11 @@ __all__ = [
   "n_step_returns",
   "one_step_returns",
   "regression",
+  "rewards",
   "sarsa",
+  "scalar",
+  "search_value",
   "squared_error",
+  "target_value",
+  "unrolled",
 ]

@@ -1,4 +1,4 @@
-"""Bootstraps: what a state is worth, in the space the head predicts in.
+"""Bootstraps: what a state is worth, in the task's units.
 
 Each maps inputs to `[T+1, B]`, without gradient.
 """
@@ -10,10 +10,13 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from neurorl.loss_types import LossInputs
 from neurorl.losses.predictions import select
 from neurorl.ops import outputs as outputs_lib
 from neurorl.registry import component
-from neurorl.types import Array, LossInputs
+from neurorl.types import (
+  Array,
+)
 
 Bootstrap = Callable[[LossInputs], Array]
 
@@ -80,3 +83,30 @@ def sarsa(head: str = "q") -> Bootstrap:
     return select(q, inputs.steps.action)
 
   return bootstrap
+
+
+@component
+def target_value(head: str = "value") -> Bootstrap:
+  """The target's value of the state.
+
+  Args:
+    head: a head of state values, `'mean'` `[T+1, B]`.
+
+  Returns:
+    The bootstrap.
+  """
+
+  def bootstrap(inputs: LossInputs) -> Array:
+    return outputs_lib.read(inputs.target, head, "target_value")
+
+  return bootstrap
+
+
+@component
+def search_value() -> Bootstrap:
+  """The value that the search found when the state was seen.
+
+  Returns:
+    The bootstrap; needs an actor that records `'search_value'`.
+  """
+  return lambda inputs: inputs.steps.extras["search_value"]

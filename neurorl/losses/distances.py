@@ -1,4 +1,4 @@
-"""Distances between a prediction and its target, elementwise `[T, B]`."""
+"""Distances: how far what a head puts out is from a scalar, `[T, B]`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import jax.numpy as jnp
 import optax
 
 from neurorl.registry import component
-from neurorl.types import Array
+from neurorl.types import (
+  Array,
+  Codec,
+)
 
-Distance = Callable[[Array, Array], Array]
+# (codec, raw [T, B, *codec.shape], target [T, B] in the network's units)
+Distance = Callable[[Codec, Array, Array], Array]
 
 
 @component
@@ -20,7 +24,7 @@ def squared_error() -> Distance:
   Returns:
     The distance.
   """
-  return lambda prediction, target: 0.5 * jnp.square(prediction - target)
+  return lambda codec, raw, target: 0.5 * jnp.square(codec.read(raw) - target)
 
 
 @component
@@ -40,6 +44,25 @@ def huber(delta: float = 1.0) -> Distance:
   """
   if delta <= 0:
     raise ValueError(f"huber.delta must be above 0, got {delta}")
-  return lambda prediction, target: optax.huber_loss(
-    prediction - target, delta=delta
+  return lambda codec, raw, target: optax.huber_loss(
+    codec.read(raw) - target, delta=delta
   )
+
+
+@component
+def cross_entropy() -> Distance:
+  """How unlikely the target is by the distribution that a head predicts.
+
+  Returns:
+    The distance; its head's codec must be a distribution, such as `two_hot`.
+  """
+
+  def distance(codec: Codec, raw: Array, target: Array) -> Array:
+    if codec.cross_entropy is None:
+      raise ValueError(
+        "cross_entropy needs a head whose codec is a distribution; bind its "
+        "codec = @two_hot(), or distance = @squared_error()"
+      )
+    return codec.cross_entropy(raw, target)
+
+  return distance

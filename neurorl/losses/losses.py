@@ -8,18 +8,20 @@ import chex
 import jax.numpy as jnp
 
 from neurorl import registry
-from neurorl.ops import schedules, trees
-from neurorl.registry import component
-from neurorl.types import (
-  Agent,
+from neurorl.loss_types import (
   Loss,
   LossInputs,
   LossOutput,
   LossRecipe,
-  Schedule,
-  Task,
   Term,
   TermOutput,
+)
+from neurorl.ops import schedules, trees
+from neurorl.registry import component
+from neurorl.types import (
+  Agent,
+  Schedule,
+  Task,
 )
 
 

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from neurorl.loss_types import LossInputs
 from neurorl.ops import outputs as outputs_lib
 from neurorl.registry import component
-from neurorl.types import Array, LossInputs
+from neurorl.types import (
+  Array,
+  Codec,
+)
 
-# inputs -> [T+1, B], by the parameters being learned
-Prediction = Callable[[LossInputs], Array]
+
+class Predicted(NamedTuple):
+  """Scalars as a head predicts them.
+
+  Attributes:
+    raw: `[T+1, B, *codec.shape]`, what the head puts out.
+    codec: what that means.
+  """
+
+  raw: Array
+  codec: Codec
+
+
+# inputs -> Predicted, by the parameters being learned
+Prediction = Callable[[LossInputs], Predicted]
 
 
 @component
@@ -19,27 +37,51 @@ def action_value(head: str = "q") -> Prediction:
   """The value of the action that was taken.
 
   Args:
-    head: a head of action values, `'mean'` `[T+1, B, A]`.
+    head: a head of action values, `'raw'` `[T+1, B, A, ...]`.
 
   Returns:
     The prediction.
   """
 
-  def prediction(inputs: LossInputs) -> Array:
-    q = outputs_lib.read(inputs.online, head, "action_value")
-    return select(q, inputs.steps.action)
+  def prediction(inputs: LossInputs) -> Predicted:
+    raw = outputs_lib.read(inputs.online, head, "action_value", "raw")
+    return Predicted(
+      select(raw, inputs.steps.action), inputs.agent.codecs[head]
+    )
 
   return prediction
 
 
-def select(q: Array, action: Array) -> Array:
-  """Picks the value of an action.
+@component
+def scalar(head: str = "value") -> Prediction:
+  """What a head says of the state: its value, or a reward.
 
   Args:
-    q: `[..., A]`.
+    head: a head of scalars, `'raw'` `[T+1, B, ...]`.
+
+  Returns:
+    The prediction.
+  """
+
+  def prediction(inputs: LossInputs) -> Predicted:
+    raw = outputs_lib.read(inputs.online, head, "scalar", "raw")
+    return Predicted(raw, inputs.agent.codecs[head])
+
+  return prediction
+
+
+def select(values: Array, action: Array) -> Array:
+  """Picks what belongs to an action.
+
+  Args:
+    values: `[..., A, *rest]`.
     action: `[...]` int32.
 
   Returns:
-    `[...]`.
+    `[..., *rest]`.
   """
-  return jnp.take_along_axis(q, action[..., None], axis=-1)[..., 0]
+  rest = (1,) * (values.ndim - action.ndim)
+  index = action.reshape(action.shape + rest)
+  return jnp.take_along_axis(values, index, axis=action.ndim).squeeze(
+    action.ndim
+  )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import chex
+import math
 
+import chex
+import jax.numpy as jnp
+
+from neurorl.loss_types import LossInputs, Term, TermOutput
 from neurorl.losses.distances import Distance
 from neurorl.losses.predictions import Prediction
 from neurorl.losses.targets import Target
 from neurorl.registry import component
-from neurorl.types import LossInputs, Term, TermOutput
+from neurorl.types import (
+  Array,
+  Codec,
+  Metrics,
+)
 
 
 @component
@@ -23,19 +31,37 @@ def regression(
     distance: how far it is.
 
   Returns:
-    The term; its metrics are the mean prediction, target and absolute error.
+    The term; its metrics are the mean prediction, target and absolute error
+    (this in the network's units) and, if the head's support is bounded, what
+    lies beyond it.
   """
 
   def term(inputs: LossInputs) -> TermOutput:
-    predicted = prediction(inputs)[:-1]
+    raw, codec = prediction(inputs)
+    raw = raw[:-1]
     wanted = target(inputs)
-    chex.assert_equal_shape([predicted, wanted, inputs.mask])
-    error = wanted - predicted
+    encoded = codec.transform.apply(wanted)
+    read = codec.read(raw)
+    chex.assert_equal_shape([read, wanted, inputs.mask])
+    error = encoded - read
     metrics = {
-      "prediction": predicted,
+      "prediction": codec.transform.invert(read),
       "target": wanted,
       "absolute_error": abs(error),
+      **_beyond_support(codec, encoded, inputs.mask),
     }
-    return TermOutput(distance(predicted, wanted), error, metrics)
+    return TermOutput(distance(codec, raw, encoded), error, metrics)
 
   return term
+
+
+def _beyond_support(codec: Codec, encoded: Array, mask: Array) -> Metrics:
+  """How many targets a codec cannot mean, and how far the furthest is out."""
+  if math.isinf(codec.low):
+    return {}
+  low, high = codec.low - 1e-4, codec.high + 1e-4
+  size = jnp.where(mask > 0, abs(encoded), 0.0)
+  return {
+    "beyond_support": ((encoded < low) | (encoded > high)).astype(jnp.float32),
+    "largest_target": size.max(),
+  }

@@ -1,8 +1,7 @@
 """Targets: return estimators over a sequence, without gradient.
 
-Each takes the loss inputs and returns `[T, B]`, in the space the head predicts
-in: with a transform, bootstraps are inverted, returns are estimated in the
-task's own units, and the result is transformed.
+Each takes the loss inputs and returns `[T, B]` in the task's units; the rest is
+up to the codec of the head that is learned.
 """
 
 from __future__ import annotations
@@ -11,27 +10,25 @@ from collections.abc import Callable
 
 import jax
 
+from neurorl.loss_types import LossInputs
 from neurorl.losses.bootstraps import Bootstrap
 from neurorl.ops import episodes, returns
-from neurorl.ops.transforms import IDENTITY, Transform
 from neurorl.registry import component
-from neurorl.types import Array, LossInputs
+from neurorl.types import (
+  Array,
+)
 
 Target = Callable[[LossInputs], Array]
 # (rewards, discounts, values, inputs) -> returns, [T, B] each
 Estimator = Callable[[Array, Array, Array, LossInputs], Array]
 
 
-def _target(
-  estimator: Estimator, bootstrap: Bootstrap, transform: Transform | None
-) -> Target:
-  transform = transform or IDENTITY
-
+def _target(estimator: Estimator, bootstrap: Bootstrap) -> Target:
   def target(inputs: LossInputs) -> Array:
-    values = transform.invert(bootstrap(inputs))[1:]
+    values = bootstrap(inputs)[1:]
     rewards = inputs.steps.timestep.reward[1:]
     estimate = estimator(rewards, inputs.discount, values, inputs)
-    return jax.lax.stop_gradient(transform.apply(estimate))
+    return jax.lax.stop_gradient(estimate)
 
   return target
 
@@ -46,15 +43,12 @@ def _check_length(name: str, value: float, least: int, rewards: Array) -> None:
 
 
 @component
-def lambda_returns(
-  bootstrap: Bootstrap, lambda_: float, transform: Transform | None = None
-) -> Target:
+def lambda_returns(bootstrap: Bootstrap, lambda_: float) -> Target:
   """A mix of n-step returns of all lengths.
 
   Args:
     bootstrap: what a state is worth.
     lambda_: 0 for one-step returns, 1 for the longest; in [0, 1].
-    transform: how the head squashes values, if it does.
 
   Returns:
     The target.
@@ -71,19 +65,16 @@ def lambda_returns(
     traces = episodes.traces(inputs.steps.timestep, lambda_)
     return returns.lambda_returns(rewards, discounts, values, traces)
 
-  return _target(estimator, bootstrap, transform)
+  return _target(estimator, bootstrap)
 
 
 @component
-def n_step_returns(
-  bootstrap: Bootstrap, n: int, transform: Transform | None = None
-) -> Target:
+def n_step_returns(bootstrap: Bootstrap, n: int) -> Target:
   """The sum of n rewards, then the bootstrap.
 
   Args:
     bootstrap: what a state is worth.
     n: rewards summed, fewer at the end of an episode or sequence; at least 1.
-    transform: how the head squashes values, if it does.
 
   Returns:
     The target.
@@ -99,18 +90,15 @@ def n_step_returns(
     traces = episodes.traces(inputs.steps.timestep, 1.0)
     return returns.n_step_returns(rewards, discounts, values, traces, n)
 
-  return _target(estimator, bootstrap, transform)
+  return _target(estimator, bootstrap)
 
 
 @component
-def one_step_returns(
-  bootstrap: Bootstrap, transform: Transform | None = None
-) -> Target:
+def one_step_returns(bootstrap: Bootstrap) -> Target:
   """One reward, then the bootstrap.
 
   Args:
     bootstrap: what a state is worth.
-    transform: how the head squashes values, if it does.
 
   Returns:
     The target.
@@ -120,4 +108,24 @@ def one_step_returns(
     del inputs
     return returns.one_step_returns(rewards, discounts, values)
 
-  return _target(estimator, bootstrap, transform)
+  return _target(estimator, bootstrap)
+
+
+@component
+def rewards() -> Target:
+  """The reward that a transition brings: what a model should predict.
+
+  Returns:
+    The target.
+  """
+  return lambda inputs: inputs.steps.timestep.reward[1:]
+
+
+@component
+def discounts() -> Target:
+  """Whether an episode goes on after a transition: 0 where it terminates.
+
+  Returns:
+    The target; without gamma.
+  """
+  return lambda inputs: inputs.steps.timestep.discount[1:]

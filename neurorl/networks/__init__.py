@@ -2,33 +2,54 @@
 
 What lives here: recipes of modules. A torso maps observations to vectors, a
 core carries memory over time, a head predicts something from the core's
-output; `agent` joins them and returns pure functions (`types.Agent`).
+output, dynamics imagine the next one; `agent` joins them and returns pure
+functions (`types.Agent`).
 
 May import: `types`, `registry`, `ops`, jax, haiku.
 
 To add one: a torso is `(observation spec) -> module`, called with
 `[..., *obs]`; a core is `() -> module` with `initial_state(B)`,
 `step(x, reset, state)` and `unroll(x, reset, state)` (see `cores.Core`); a
-head is `(environment spec) -> module`, called with `(embedding, timestep,
-mode)` and returning a mapping with `'mean'`. All three run inside
-`hk.transform`; a core builds its submodules in `__init__`, so that `step` and
-`unroll` share them. Decorate the function of
-hyperparameters that returns one with `@component`; the tables in
-`tests/networks` then test it by one line.
+head is a `heads.HeadRecipe`, whose `build` is `(environment spec) -> module`,
+called with `(embedding, timestep, mode)` and returning a mapping with `'mean'`;
+dynamics are `(environment spec) -> module`, called with `(embedding, action)`.
+All run inside `hk.transform`; a core builds its submodules in `__init__`, so
+that `step` and `unroll` share them. Decorate the function of hyperparameters
+that returns one with `@component`; the tables in `tests/networks` then test it
+by one line.
 """
 
 from neurorl.networks.agent import agent
 from neurorl.networks.cores import Core, gru, lstm
-from neurorl.networks.heads import dueling_q_head, q_head
+from neurorl.networks.dynamics import (
+  min_max_norm,
+  recurrent_dynamics,
+  residual_dynamics,
+  rms_norm,
+)
+from neurorl.networks.heads import (
+  HeadRecipe,
+  dueling_q_head,
+  policy_head,
+  q_head,
+  scalar_head,
+)
 from neurorl.networks.torsos import minatar_cnn, mlp
 
 __all__ = [
   "Core",
+  "HeadRecipe",
   "agent",
   "dueling_q_head",
   "gru",
   "lstm",
+  "min_max_norm",
   "minatar_cnn",
   "mlp",
+  "policy_head",
   "q_head",
+  "recurrent_dynamics",
+  "residual_dynamics",
+  "rms_norm",
+  "scalar_head",
 ]

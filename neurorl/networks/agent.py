@@ -1,4 +1,4 @@
-"""The agent: torso, core and heads as one set of pure functions."""
+"""The agent: torso, core, heads and perhaps a model, as pure functions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.networks.cores import CoreRecipe, FeedForward
-from neurorl.networks.heads import HeadRecipe
+from neurorl.networks.dynamics import DynamicsRecipe, Normalise
+from neurorl.networks.heads import Head, HeadRecipe
 from neurorl.networks.torsos import TorsoRecipe
 from neurorl.registry import component
-from neurorl.types import Agent, AgentRecipe, EnvironmentSpec, TimeStep
+from neurorl.types import (
+  Agent,
+  AgentRecipe,
+  Codec,
+  EnvironmentSpec,
+  TimeStep,
+)
 
 EMBEDDING = "embedding"
 
@@ -24,6 +31,7 @@ class Methods(NamedTuple):
   initial_state: Callable
   step: Callable
   unroll: Callable
+  imagine: Callable
 
 
 @component
@@ -31,68 +39,115 @@ def agent(
   torso: TorsoRecipe,
   heads: Mapping[str, HeadRecipe],
   core: CoreRecipe | None = None,
+  dynamics: DynamicsRecipe | None = None,
+  transition_heads: Mapping[str, HeadRecipe] | None = None,
+  normalise: Normalise | None = None,
 ) -> AgentRecipe:
   """A recurrent network of a torso, a core and named heads.
 
-  Torso and heads run over `[T, B]` at once; only the core is sequential.
+  Torso and heads run over `[T, B]` at once; only the core is sequential. With
+  dynamics it is a model too: where an action leads is imagined from the
+  core's output, and the same heads say what is predicted for there.
 
   Args:
     torso: observations to vectors.
-    heads: what is predicted, by the names that losses and actors use.
+    heads: what is predicted of a state, by the names that losses and actors
+      use.
     core: memory over time; None for a feed-forward agent.
+    dynamics: the core's output and an action to the next core's output; None
+      for no model.
+    transition_heads: what the model predicts of a transition from where it
+      leads, such as the reward.
+    normalise: applied to the core's output and to what is imagined.
 
   Returns:
     The agent's recipe: `environment spec -> Agent`.
 
   Raises:
-    ValueError: if there is no head, or one is named 'embedding'.
+    ValueError: if there is no head, one is named 'embedding', or transition
+      heads are not distinct or have no dynamics.
   """
+  transition_heads = transition_heads or {}
   if not heads:
     raise ValueError("agent.heads is empty; bind {'q': @q_head()}, say")
-  if EMBEDDING in heads:
+  if EMBEDDING in {*heads, *transition_heads}:
     raise ValueError(
       f"agent.heads: the name '{EMBEDDING}' is the core's output; rename it"
     )
+  for name in transition_heads:
+    if name in heads:
+      raise ValueError(
+        f"agent.transition_heads: '{name}' is in agent.heads too; rename one"
+      )
+    if dynamics is None:
+      raise ValueError(
+        f"agent.transition_heads: '{name}' needs a model; bind agent.dynamics "
+        "= @residual_dynamics()"
+      )
+  all_heads = {**heads, **transition_heads}
+  codecs = {name: head.codec for name, head in all_heads.items() if head.codec}
 
   def build(spec: EnvironmentSpec) -> Agent:
-    return _agent(hk.multi_transform(lambda: _methods(spec)), spec)
+    transformed = hk.multi_transform(lambda: _methods(spec))
+    return _agent(transformed, spec, codecs, dynamics is not None)
 
   def _methods(spec: EnvironmentSpec):
     torso_module = torso(spec.observation)
     core_module = core() if core else FeedForward()
-    head_modules = {}
-    for name, head in heads.items():
-      # Parameters are found by the head's name, whatever its type and order.
-      with hk.name_scope(name):
-        head_modules[name] = head(spec)
+    head_modules = _heads(heads, spec)
+    transition_modules = _heads(transition_heads, spec)
+    dynamics_module = dynamics(spec) if dynamics else None
+    normalised = normalise or (lambda x: x)
 
-    def predict(embedding, timestep, mode):
-      outputs = {
-        name: head(embedding, timestep, mode)
-        for name, head in head_modules.items()
-      }
+    def predict(x, timestep, mode, modules):
+      embedding = normalised(x)
+      outputs = {n: head(embedding, timestep, mode) for n, head in modules}
       return {EMBEDDING: embedding, **outputs}
 
     def step(timestep, state, mode):
       x = torso_module(timestep.observation)
       x, state = core_module.step(x, timestep.first, state)
-      return predict(x, timestep, mode), state
+      return predict(x, timestep, mode, head_modules), state
 
     def unroll(timestep, state, mode):
       x = torso_module(timestep.observation)
       x, state = core_module.unroll(x, timestep.first, state)
-      return predict(x, timestep, mode), state
+      return predict(x, timestep, mode, head_modules), state
 
-    def init(timestep):
+    def imagine(embedding, action, mode):
+      x = dynamics_module(embedding, action)
+      modules = [*head_modules, *transition_modules]
+      outputs = predict(x, None, mode, modules)
+      return outputs, outputs[EMBEDDING]
+
+    def init(timestep, action):
       state = core_module.initial_state(1)
-      return step(timestep, state, "online")
+      outputs, _ = step(timestep, state, "online")
+      if dynamics_module:
+        imagine(outputs[EMBEDDING], action, "online")
 
-    return init, Methods(core_module.initial_state, step, unroll)
+    return init, Methods(core_module.initial_state, step, unroll, imagine)
 
   return build
 
 
-def _agent(transformed: hk.MultiTransformed, spec: EnvironmentSpec) -> Agent:
+def _heads(
+  recipes: Mapping[str, HeadRecipe], spec: EnvironmentSpec
+) -> list[tuple[str, Head]]:
+  modules = []
+  for name, recipe in recipes.items():
+    # Parameters are found by the head's name, whatever its type and order.
+    with hk.name_scope(name):
+      modules.append((name, recipe.build(spec)))
+  return modules
+
+
+def _agent(
+  transformed: hk.MultiTransformed,
+  spec: EnvironmentSpec,
+  codecs: Mapping[str, Codec],
+  has_model: bool,
+) -> Agent:
   """Turns a transformed network into an agent."""
 
   def init(key):
@@ -105,7 +160,8 @@ def _agent(transformed: hk.MultiTransformed, spec: EnvironmentSpec) -> Agent:
       first=jnp.ones(1, bool),
       last=jnp.zeros(1, bool),
     )
-    return transformed.init(key, timestep)
+    action = jnp.zeros((1, *spec.action.shape), spec.action.dtype)
+    return transformed.init(key, timestep, action)
 
   apply = transformed.apply
 
@@ -118,4 +174,14 @@ def _agent(transformed: hk.MultiTransformed, spec: EnvironmentSpec) -> Agent:
   def unroll(params, key, timestep, state, mode):
     return apply.unroll(params, key, timestep, state, mode)
 
-  return Agent(init, initial_state, step, unroll)
+  def imagine(params, key, embedding, action, mode):
+    return apply.imagine(params, key, embedding, action, mode)
+
+  return Agent(
+    init,
+    initial_state,
+    step,
+    unroll,
+    imagine if has_model else None,
+    codecs,
+  )

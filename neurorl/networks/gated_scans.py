@@ -10,7 +10,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from neurorl.types import Array
+from neurorl.types import (
+  Array,
+)
 
 
 def _where_kept(reset: Array, x: Array) -> Array:

@@ -1,10 +1,13 @@
 """Heads: what is predicted from the core's output.
 
-Every head returns a mapping with `'mean'`, which actors and search read.
+Every head returns a mapping with `'mean'`, which actors and search read. Heads
+of scalars also return `'raw'`, what their codec decodes.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import haiku as hk
@@ -12,12 +15,41 @@ import jax
 
 from neurorl.networks.torsos import Activation, Layers, check_sizes
 from neurorl.ops import spaces
+from neurorl.ops.codecs import SCALAR
 from neurorl.registry import component
-from neurorl.types import Array, EnvironmentSpec, Mode, TimeStep
+from neurorl.types import (
+  Array,
+  Codec,
+  EnvironmentSpec,
+  Mode,
+  TimeStep,
+)
 
-Head = Callable[[Array, TimeStep, Mode], Mapping[str, Array]]
-# Environment spec -> module, inside `hk.transform`.
-HeadRecipe = Callable[[EnvironmentSpec], Head]
+# The timestep is None where a model imagines: there is none.
+Head = Callable[[Array, TimeStep | None, Mode], Mapping[str, Array]]
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadRecipe:
+  """How a head is made.
+
+  Attributes:
+    build: environment spec -> module, inside `hk.transform`.
+    codec: of a head that predicts scalars.
+  """
+
+  build: Callable[[EnvironmentSpec], Head]
+  codec: Codec | None = None
+
+
+def _scalars(size: int, codec: Codec, name: str) -> Callable[[Array], Array]:
+  """A linear layer to `size` scalars as the codec has them."""
+  linear = hk.Linear(size * math.prod(codec.shape), name=name)
+
+  def apply(x: Array) -> Array:
+    return linear(x).reshape(*x.shape[:-1], size, *codec.shape)
+
+  return apply
 
 
 @component
@@ -25,6 +57,7 @@ def q_head(
   hidden_sizes: Sequence[int] = (),
   activation: Activation = jax.nn.relu,
   layer_norm: bool = False,
+  codec: Codec = SCALAR,
 ) -> HeadRecipe:
   """Action values Q(s, .) by linear layers.
 
@@ -32,9 +65,11 @@ def q_head(
     hidden_sizes: units of the layers before the last.
     activation: after each of them.
     layer_norm: whether each of them is normalised.
+    codec: how a value is put out.
 
   Returns:
-    The head's recipe; its `'mean'` is `[..., A]`.
+    The head's recipe; its `'mean'` is `[..., A]`, its `'raw'` has the codec's
+    shape behind it.
 
   Raises:
     ValueError: if a size is not positive or, at build, if actions are not
@@ -45,15 +80,16 @@ def q_head(
   def build(spec: EnvironmentSpec) -> Head:
     num_actions = spaces.num_actions("q_head", spec)
     hidden = Layers(hidden_sizes, activation, layer_norm, name="q_hidden")
-    linear = hk.Linear(num_actions, name="q")
+    linear = _scalars(num_actions, codec, "q")
 
     def apply(embedding, timestep, mode):
       del timestep, mode
-      return {"mean": linear(hidden(embedding))}
+      raw = linear(hidden(embedding))
+      return {"mean": codec.decode(raw), "raw": raw}
 
     return apply
 
-  return build
+  return HeadRecipe(build, codec)
 
 
 @component
@@ -61,6 +97,7 @@ def dueling_q_head(
   hidden_sizes: Sequence[int] = (128,),
   activation: Activation = jax.nn.relu,
   layer_norm: bool = False,
+  codec: Codec = SCALAR,
 ) -> HeadRecipe:
   """Action values as a state value plus advantages of mean zero.
 
@@ -70,9 +107,11 @@ def dueling_q_head(
     hidden_sizes: units of the layers before the last, in either stream.
     activation: after each of them.
     layer_norm: whether each of them is normalised.
+    codec: how a value is put out.
 
   Returns:
-    The head's recipe; its `'mean'` is `[..., A]`.
+    The head's recipe; its `'mean'` is `[..., A]`, its `'raw'` has the codec's
+    shape behind it.
 
   Raises:
     ValueError: if a size is not positive or, at build, if actions are not
@@ -85,16 +124,94 @@ def dueling_q_head(
 
     def stream(name, size):
       layers = Layers(hidden_sizes, activation, layer_norm, f"{name}_hidden")
-      return layers, hk.Linear(size, name=name)
+      return layers, _scalars(size, codec, name)
 
     streams = [stream("value", 1), stream("advantage", num_actions)]
 
     def apply(embedding, timestep, mode):
       del timestep, mode
       value, advantage = [out(hidden(embedding)) for hidden, out in streams]
-      advantage -= advantage.mean(axis=-1, keepdims=True)
-      return {"mean": value + advantage}
+      actions = embedding.ndim - 1
+      raw = value + advantage - advantage.mean(axis=actions, keepdims=True)
+      return {"mean": codec.decode(raw), "raw": raw}
 
     return apply
 
-  return build
+  return HeadRecipe(build, codec)
+
+
+@component
+def scalar_head(
+  hidden_sizes: Sequence[int] = (),
+  activation: Activation = jax.nn.relu,
+  layer_norm: bool = False,
+  codec: Codec = SCALAR,
+) -> HeadRecipe:
+  """One scalar of the state: its value, or the reward for arriving there.
+
+  Args:
+    hidden_sizes: units of the layers before the last.
+    activation: after each of them.
+    layer_norm: whether each of them is normalised.
+    codec: how the scalar is put out.
+
+  Returns:
+    The head's recipe; its `'mean'` is `[...]`, its `'raw'` has the codec's
+    shape behind it.
+
+  Raises:
+    ValueError: if a size is not positive.
+  """
+  check_sizes("scalar_head.hidden_sizes", hidden_sizes)
+
+  def build(spec: EnvironmentSpec) -> Head:
+    del spec
+    hidden = Layers(hidden_sizes, activation, layer_norm, name="scalar_hidden")
+    linear = _scalars(1, codec, "scalar")
+
+    def apply(embedding, timestep, mode):
+      del timestep, mode
+      raw = linear(hidden(embedding)).squeeze(embedding.ndim - 1)
+      return {"mean": codec.decode(raw), "raw": raw}
+
+    return apply
+
+  return HeadRecipe(build, codec)
+
+
+@component
+def policy_head(
+  hidden_sizes: Sequence[int] = (),
+  activation: Activation = jax.nn.relu,
+  layer_norm: bool = False,
+) -> HeadRecipe:
+  """A categorical policy over discrete actions.
+
+  Args:
+    hidden_sizes: units of the layers before the last.
+    activation: after each of them.
+    layer_norm: whether each of them is normalised.
+
+  Returns:
+    The head's recipe; its `'mean'` are probabilities and its `'logits'` their
+    unnormalised logarithms, `[..., A]`.
+
+  Raises:
+    ValueError: if a size is not positive or, at build, if actions are not
+      discrete.
+  """
+  check_sizes("policy_head.hidden_sizes", hidden_sizes)
+
+  def build(spec: EnvironmentSpec) -> Head:
+    num_actions = spaces.num_actions("policy_head", spec)
+    hidden = Layers(hidden_sizes, activation, layer_norm, name="policy_hidden")
+    linear = hk.Linear(num_actions, name="policy")
+
+    def apply(embedding, timestep, mode):
+      del timestep, mode
+      logits = linear(hidden(embedding))
+      return {"mean": jax.nn.softmax(logits), "logits": logits}
+
+    return apply
+
+  return HeadRecipe(build)

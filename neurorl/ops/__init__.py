@@ -1,11 +1,12 @@
 """Pure array functions without parameters.
 
 What lives here: the equations. Episode ends (`episodes`), return estimators
-(`returns`), value transforms (`transforms`), schedules of progress
-(`schedules`), and helpers over trees of arrays (`trees`).
+(`returns`), value transforms (`transforms`), what a head's output means
+(`codecs`), schedules of progress (`schedules`), and helpers over trees of
+arrays (`trees`).
 
-May import: `types`, `registry`, jax, rlax (inside functions; it is slow to
-import).
+May import: `types`, `registry`, jax, optax, rlax (inside functions; it is slow
+to import).
 
 To add one: write the equation as a function of arrays, `[T, B]` unless said,
 with its recursion and its paper in the docstring; test it against a plain loop

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import jax.numpy as jnp
 
 from neurorl.registry import component
-from neurorl.types import Array
-
-
-class Transform(NamedTuple):
-  """A pair of functions, each the other's inverse.
-
-  Attributes:
-    apply: values to what a network predicts.
-    invert: what a network predicts to values.
-  """
-
-  apply: Callable[[Array], Array]
-  invert: Callable[[Array], Array]
+from neurorl.types import (
+  Transform,
+)
 
 
 @component

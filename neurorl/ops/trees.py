@@ -7,7 +7,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from neurorl.types import Array, Tree
+from neurorl.types import (
+  Array,
+  Tree,
+)
 
 
 def where(condition: Array, x: Tree, y: Tree) -> Tree:

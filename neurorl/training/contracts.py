@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl import registry
+from neurorl.loss_types import Loss
 from neurorl.training import learner
 from neurorl.training.evaluation import Evaluate
 from neurorl.training.experiment import Experiment
@@ -21,7 +22,6 @@ from neurorl.types import (
   Array,
   Buffer,
   Environment,
-  Loss,
   Progress,
   Step,
   TimeStep,
@@ -189,7 +189,7 @@ def check_evaluator(agent: Agent, evaluate: Evaluate) -> None:
       lambda key: evaluate(agent.init(key), key), jax.random.key(0)
     )
   except ValueError as error:
-    raise ValueError(f"evaluator.actor: {error}") from error
+    raise ValueError(f"evaluator: {error}") from error
 
 
 class _Names(set):

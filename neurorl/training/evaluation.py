@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -36,7 +36,10 @@ class EpisodeReport(NamedTuple):
   capped: Array
 
 
-Evaluate = Callable[[Params, Key], EpisodeReport]
+# By the prefix of its metrics' names: 'evaluation', and 'evaluation/NAME' for
+# those beside it.
+Reports = Mapping[str, EpisodeReport]
+Evaluate = Callable[[Params, Key], Reports]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,20 +51,32 @@ class Evaluator:
     episodes: whole episodes, in as many environments.
     max_steps: transitions after which an episode is cut.
     every_steps: environment steps between evaluations; 0 for only at the end.
+    beside: more actors to judge by the same parameters, by name.
   """
 
   actor: ActorRecipe
   episodes: int
   max_steps: int
   every_steps: int
+  beside: Mapping[str, ActorRecipe]
+
+  @property
+  def names(self) -> tuple[str, ...]:
+    """The prefixes of metrics' names, that of `actor` first."""
+    return ("evaluation", *(f"evaluation/{name}" for name in self.beside))
 
   def build(self, task: Task, agent: Agent) -> Evaluate:
-    """Makes `(params, key) -> EpisodeReport`."""
-    actor = self.actor(agent, task)
+    """Makes `(params, key) -> Reports`."""
+    recipes = [self.actor, *self.beside.values()]
+    actors = [recipe(agent, task) for recipe in recipes]
     environment = batch(task.environment)
 
     def evaluate(params, key):
-      return _evaluate(self, environment, agent, actor, params, key)
+      keys = jax.random.split(key, len(actors))
+      return {
+        name: _evaluate(self, environment, agent, actor, params, keys[i])
+        for i, (name, actor) in enumerate(zip(self.names, actors, strict=True))
+      }
 
     return evaluate
 
@@ -72,6 +87,7 @@ def evaluator(
   episodes: int = 128,
   max_steps: int = 10_000,
   every_steps: int = 0,
+  beside: Mapping[str, ActorRecipe] | None = None,
 ) -> Evaluator:
   """Evaluates whole episodes of a policy, at the end and now and then.
 
@@ -84,6 +100,8 @@ def evaluator(
     max_steps: transitions after which an episode that does not end is cut.
     every_steps: environment steps between evaluations, rounded up to whole
       chunks; 0 for only at the end.
+    beside: more actors to judge by the same parameters, by the names that their
+      metrics get: the policy head without its search, say.
 
   Returns:
     The evaluator.
@@ -98,7 +116,7 @@ def evaluator(
   ]:
     if value < least:
       raise ValueError(f"evaluator.{name} must be >= {least}, got {value}")
-  return Evaluator(actor, episodes, max_steps, every_steps)
+  return Evaluator(actor, episodes, max_steps, every_steps, dict(beside or {}))
 
 
 class _Carry(NamedTuple):

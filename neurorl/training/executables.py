@@ -12,7 +12,9 @@ import jax.numpy as jnp
 
 from neurorl.training.experiment import Experiment
 from neurorl.training.program import Program
-from neurorl.types import Array
+from neurorl.types import (
+  Array,
+)
 
 
 def over_seeds(function: Callable, num_seeds: int) -> Callable:
@@ -71,7 +73,7 @@ def compile_program(
   Returns:
     `init` (`keys -> state`), `run_chunk` (`(state, iterations, learns) ->
     (state, ChunkOutput)`, the state donated) and `evaluate` (`(agent params,
-    keys, iterations) -> EpisodeReport`), over a leading axis of seeds; and the
+    keys, iterations) -> Reports`), over a leading axis of seeds; and the
     names of the chunk's metrics.
   """
   num_seeds = experiment.num_seeds

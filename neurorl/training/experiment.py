@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from neurorl.logging_types import LoggerRecipe
+from neurorl.loss_types import LossRecipe
 from neurorl.registry import component
 from neurorl.training.evaluation import Evaluator
 from neurorl.training.optimizers import Optimizer
@@ -15,7 +16,6 @@ from neurorl.types import (
   AgentRecipe,
   BufferRecipe,
   Environment,
-  LossRecipe,
   Task,
 )
 

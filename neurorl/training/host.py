@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from neurorl.logging_types import Row, RunInfo
 from neurorl.training import executables, statistics
 from neurorl.training import program as program_lib
-from neurorl.training.evaluation import EpisodeReport
+from neurorl.training.evaluation import EpisodeReport, Reports
 from neurorl.training.experiment import Experiment
 
 _TIMING = ("seconds", "steps_per_second")
@@ -30,11 +30,7 @@ _LEADING = (
   "training/episode_return",
   "training/episode_length",
 )
-_EVALUATION = (
-  "evaluation/episode_return",
-  "evaluation/episode_length",
-  "evaluation/capped",
-)
+_EVALUATION = ("episode_return", "episode_length", "capped")
 
 
 class TrainingError(RuntimeError):
@@ -105,14 +101,19 @@ class _Host:
     self.state = self._functions["init"](training_keys)
     jax.block_until_ready(self.state)
     self._startup["compile and initialise"] = clock.lap()
-    columns = (*_LEADING, *metrics, *_EVALUATION, *_TIMING)
+    evaluation = [
+      f"{prefix}/{name}"
+      for prefix in experiment.evaluator.names
+      for name in _EVALUATION
+    ]
+    columns = (*_LEADING, *metrics, *evaluation, *_TIMING)
     info = RunInfo(run_dir, columns, self._budget(), len(self.seeds))
     self.loggers = [make(info) for make in experiment.loggers]
     # Python integers: a device's int32 would overflow at 2**31 steps.
     self.environment_steps = [0] * len(self.seeds)
     self.updates = 0
     self.iterations = 0
-    self._final_report: EpisodeReport | None = None
+    self._final_reports: Reports = {}
     self._chunk_seconds = 0.0
     self._chunk_steps = 0
     self._started = started
@@ -163,7 +164,6 @@ class _Host:
   def summary(self) -> dict[str, Any]:
     """Returns what `summary.json` says."""
     seconds = max(self._chunk_seconds, 1e-9)
-    report = self._final_report
     return {
       "environment_steps": sum(self.environment_steps),
       "budget_steps": self._budget() * len(self.seeds),
@@ -173,12 +173,7 @@ class _Host:
       "steps_per_second": self._chunk_steps / seconds,
       "startup": self._startup,
       "seeds": list(self.seeds),
-      "evaluation": {
-        "episode_return": statistics.summarise(report.episode_return),
-        "episode_length": float(report.episode_length.mean()),
-        "episodes": int(report.capped.size),
-        "capped": int(report.capped.sum()),
-      },
+      **{name: _summary(x) for name, x in self._final_reports.items()},
     }
 
   def _budget(self) -> int:
@@ -211,18 +206,28 @@ class _Host:
       return
     while every and self._next_evaluation <= steps:
       self._next_evaluation += every
-    report = jax.device_get(
+    reports = jax.device_get(
       self._functions["evaluate"](
         self.state.learning.params["agent"],
         self._evaluation_keys,
         jnp.int32(self.iterations),
       )
     )
-    for i, row in enumerate(rows):
-      row["evaluation/episode_return"] = report.episode_return[i].mean().item()
-      row["evaluation/episode_length"] = report.episode_length[i].mean().item()
-      row["evaluation/capped"] = report.capped[i].sum().item()
-    self._final_report = report
+    for prefix, report in reports.items():
+      for i, row in enumerate(rows):
+        row[f"{prefix}/episode_return"] = report.episode_return[i].mean().item()
+        row[f"{prefix}/episode_length"] = report.episode_length[i].mean().item()
+        row[f"{prefix}/capped"] = report.capped[i].sum().item()
+    self._final_reports = reports
+
+
+def _summary(report: EpisodeReport) -> dict[str, Any]:
+  return {
+    "episode_return": statistics.summarise(report.episode_return),
+    "episode_length": float(report.episode_length.mean()),
+    "episodes": int(report.capped.size),
+    "capped": int(report.capped.sum()),
+  }
 
 
 def _check(rows: list[Row]) -> None:

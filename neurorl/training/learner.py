@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
+from neurorl.loss_types import Loss, LossInputs
 from neurorl.ops import episodes
 from neurorl.training.optimizers import Optimizer
 from neurorl.training.target_params import TargetUpdate
@@ -16,8 +18,6 @@ from neurorl.types import (
   Array,
   Batch,
   Key,
-  Loss,
-  LossInputs,
   Metrics,
   Mode,
   Outputs,
@@ -90,7 +90,7 @@ def init(
     target_params=() if target_update is None else params["agent"],
     opt_state=optimizer.init(params),
     loss_state=loss_state,
-    updates=jax.numpy.int32(0),
+    updates=jnp.int32(0),
   )
 
 
@@ -130,12 +130,14 @@ def make(
       _, target = _unroll(
         agent, target_params, target_key, batch.steps, burn_in, "target"
       )
+    mask = episodes.valid_transitions(steps.timestep)
     inputs = LossInputs(
       steps=steps,
-      mask=episodes.valid_transitions(steps.timestep),
+      mask=mask,
       discount=episodes.discounts(steps.timestep, discount),
       online=online,
       target=target,
+      absorbing=jnp.zeros_like(mask),
       agent=agent,
       params=params["agent"],
       target_params=target_params,
@@ -145,7 +147,7 @@ def make(
     output, loss_state = loss.apply(
       params["loss"], learning.loss_state, inputs, batch.weights
     )
-    return output.loss, (output, loss_state, inputs.mask)
+    return output.loss, (output, loss_state, mask)
 
   def update(learning, batch, key, progress):
     gradients, (output, loss_state, mask) = jax.grad(

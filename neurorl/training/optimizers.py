@@ -11,7 +11,13 @@ import optax
 
 from neurorl.ops import schedules
 from neurorl.registry import component
-from neurorl.types import Array, Params, Progress, Schedule, Tree
+from neurorl.types import (
+  Array,
+  Params,
+  Progress,
+  Schedule,
+  Tree,
+)
 
 
 class Optimizer(NamedTuple):

@@ -21,7 +21,15 @@ from neurorl.ops import trees
 from neurorl.training import collect, contracts, learner
 from neurorl.training.evaluation import Evaluate
 from neurorl.training.experiment import Experiment
-from neurorl.types import Agent, Array, Buffer, Key, Metrics, Progress, Tree
+from neurorl.types import (
+  Agent,
+  Array,
+  Buffer,
+  Key,
+  Metrics,
+  Progress,
+  Tree,
+)
 
 
 class LoopState(NamedTuple):
@@ -63,7 +71,7 @@ class Program(NamedTuple):
     init: `key -> state`.
     run_chunk: `(state, iterations, learns) -> (state, ChunkOutput)`; collects
       only unless `learns`, `[]` bool.
-    evaluate: `(agent params, key) -> EpisodeReport`.
+    evaluate: `(agent params, key) -> Reports`.
     warm_up_iterations: how many fill the buffer for its first sample.
     agent: the network's pure functions.
   """

@@ -3,7 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurorl import environments
-from neurorl.types import DiscreteActions, Environment, EnvironmentSpec
+from neurorl.types import (
+  DiscreteActions,
+  Environment,
+  EnvironmentSpec,
+)
 
 T, B = 24, 4
 

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from neurorl import environments
-from neurorl.types import ContinuousActions, DiscreteActions
+from neurorl.types import (
+  ContinuousActions,
+  DiscreteActions,
+)
 
 # All that gymnax registers, but for MNISTBandit, which downloads its data.
 NAMES = (

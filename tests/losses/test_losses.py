@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from neurorl import losses
-from neurorl.ops import schedules, transforms
-from neurorl.types import TermOutput
+from neurorl.loss_types import TermOutput
+from neurorl.ops import codecs, schedules, transforms
 from tests.sequences import loss_inputs, timesteps
 
 # Column 0: a middle, then a time-out, then a reset. gamma is a half.
@@ -26,12 +26,16 @@ BOOTSTRAPS = {
 }
 
 
+def _mean(values):
+  return {"mean": jnp.asarray(values)}
+
+
 def inputs(online=ONLINE, target=TARGET, steps=STEPS, action=ACTION, **more):
   return loss_inputs(
     steps,
     gamma=0.5,
-    online={"q": {"mean": jnp.asarray(online)}, "embedding": None},
-    target={"q": {"mean": jnp.asarray(target)}, "embedding": None},
+    online={"q": {"raw": jnp.asarray(online)} | _mean(online)},
+    target={"q": _mean(target)},
     action=action,
     **more,
   )
@@ -62,7 +66,7 @@ def constant(value):
 
 def test_action_value_reads_the_action_that_was_taken():
   predicted = losses.action_value()(inputs())
-  np.testing.assert_array_equal(predicted[:, 0], [1, 2, 1, 7])
+  np.testing.assert_array_equal(predicted.raw[:, 0], [1, 2, 1, 7])
 
 
 @pytest.mark.parametrize("name", BOOTSTRAPS)
@@ -119,7 +123,8 @@ def test_importance_weights_multiply_columns():
 
 def test_huber_is_linear_beyond_delta():
   distance = losses.huber(delta=2.0)
-  actual = distance(jnp.zeros(4), jnp.array([-1.0, 2.0, 5.0, -25.0]))
+  wanted = jnp.array([-1.0, 2.0, 5.0, -25.0])
+  actual = distance(codecs.SCALAR, jnp.zeros(4), wanted)
   np.testing.assert_allclose(actual, [0.5, 2.0, 8.0, 48.0])
   output = apply(
     losses.losses(terms={"q": regression(distance=losses.huber())}), inputs()
@@ -128,7 +133,9 @@ def test_huber_is_linear_beyond_delta():
 
 
 def test_squared_error_is_halved():
-  actual = losses.squared_error()(jnp.array([1.0, -2.0]), jnp.array([4.0, 0.0]))
+  actual = losses.squared_error()(
+    codecs.SCALAR, jnp.array([1.0, -2.0]), jnp.array([4.0, 0.0])
+  )
   np.testing.assert_allclose(actual, [4.5, 2.0])
 
 
@@ -146,17 +153,23 @@ def test_huber_delta_must_be_positive():
   ],
 )
 def test_a_transform_estimates_returns_in_the_units_of_the_task(make):
-  # With epsilon .01, 2.08 stands for 8: sqrt(8 + 1) - 1 + .08. The return is
-  # 11 + .5 * 8 = 15, for which sqrt(15 + 1) - 1 + .15 = 3.15 stands.
-  steps = timesteps("mm", reward=[[0], [11]])
-  values = np.array([[[0.0]], [[2.08]]])
-  target = make(
-    bootstrap=losses.max_q(), transform=transforms.signed_hyperbolic(0.01)
-  )
+  # The head puts out 2.08, which stands for 8 with epsilon .01: sqrt(8 + 1) - 1
+  # + .08. The return is 11 + .5 * 8 = 15, for which sqrt(15 + 1) - 1 + .15 =
+  # 3.15 stands.
+  codec = codecs.scalar_codec(transforms.signed_hyperbolic(0.01))
+  raw = jnp.array([[[0.0]], [[2.08]]])
   case = inputs(
-    target=values, online=values, steps=steps, action=np.zeros((2, 1))
+    target=codec.decode(raw),
+    online=raw,
+    steps=timesteps("mm", reward=[[0], [11]]),
+    action=np.zeros((2, 1)),
+    codecs={"q": codec},
   )
-  np.testing.assert_allclose(target(case), [[3.15]], rtol=1e-4)
+  target = make(bootstrap=losses.max_q())
+  np.testing.assert_allclose(target(case), [[15]], rtol=1e-4)
+  output = regression(target)(case)
+  np.testing.assert_allclose(output.error, [[3.15]], rtol=1e-4)
+  np.testing.assert_allclose(output.loss, [[0.5 * 3.15**2]], rtol=1e-4)
 
 
 def test_terms_are_weighted_by_numbers_and_schedules():
@@ -192,12 +205,12 @@ def test_whatever_a_term_says_where_masked_changes_nothing(junk):
 
   # No gradient can pass a NaN that it goes through, so the junk is a constant.
   def junk_term(case):
-    q = losses.action_value()(case)[:-1]
+    q = losses.action_value()(case).raw[:-1]
     loss = jnp.square(q) + jnp.where(case.mask > 0, 0.0, junk)
     return TermOutput(loss, loss, {"loss_again": loss})
 
   def clean_term(case):
-    loss = jnp.square(losses.action_value()(case)[:-1])
+    loss = jnp.square(losses.action_value()(case).raw[:-1])
     return TermOutput(loss, loss, {"loss_again": loss})
 
   def evaluate(term):

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from neurorl import networks
-from neurorl.types import DiscreteActions, EnvironmentSpec
+from neurorl.types import (
+  DiscreteActions,
+  EnvironmentSpec,
+)
 from tests.sequences import random_params, timesteps
 
 T, B, A = 7, 3, 3
@@ -184,7 +187,9 @@ def noisy_head(spec):
 
 
 def test_heads_get_the_key_the_timestep_and_the_mode():
-  agent = networks.agent(networks.mlp(()), {"noise": noisy_head})(SPEC)
+  agent = networks.agent(
+    networks.mlp(()), {"noise": networks.HeadRecipe(noisy_head)}
+  )(SPEC)
   params = agent.init(jax.random.key(0))
   steps = STEPS._replace(reward=jnp.arange(T * B, dtype=jnp.float32))
   steps = steps._replace(reward=steps.reward.reshape(T, B))

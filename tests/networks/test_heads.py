@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 
 from neurorl import networks
-from neurorl.types import ContinuousActions, DiscreteActions, EnvironmentSpec
+from neurorl.types import (
+  ContinuousActions,
+  DiscreteActions,
+  EnvironmentSpec,
+)
 from tests.sequences import random_params
 
 A, D = 3, 5
@@ -36,7 +40,7 @@ EMBEDDING = jax.random.normal(jax.random.key(1), (4, 2, D))
 def build(recipe, spec=DISCRETE):
   """Returns parameters that are nowhere zero, and the applied function."""
   transformed = hk.without_apply_rng(
-    hk.transform(lambda x: recipe(spec)(x, None, "online"))
+    hk.transform(lambda x: recipe.build(spec)(x, None, "online"))
   )
   params = random_params(transformed.init, jax.random.key(0), EMBEDDING[0])
   return params, jax.jit(transformed.apply)

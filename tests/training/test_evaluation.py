@@ -4,10 +4,21 @@ import numpy as np
 import pytest
 
 from neurorl import environments, training
-from neurorl.types import Actor, ActorOutput, Agent, Environment, Task
+from neurorl.types import (
+  Actor,
+  ActorOutput,
+  Agent,
+  Environment,
+  Task,
+)
 
 IDLE = Agent(
-  None, lambda params, batch: jnp.zeros(batch, jnp.int32), None, None
+  None,
+  lambda params, batch: jnp.zeros(batch, jnp.int32),
+  None,
+  None,
+  None,
+  {},
 )
 
 
@@ -29,7 +40,7 @@ def always(action):
 def evaluate(environment, **settings):
   evaluator = training.evaluator(always(1), **settings)
   run = evaluator.build(Task(environment, 0.9), IDLE)
-  return jax.jit(run)((), jax.random.key(0))
+  return jax.jit(run)((), jax.random.key(0))["evaluation"]
 
 
 def lasting(lengths):

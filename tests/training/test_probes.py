@@ -41,7 +41,8 @@ ALGORITHMS = {
     "agent.core = @gru()\n"
     "regression.target = @n_step_returns()\nn_step_returns.n = 2\n"
     "n_step_returns.bootstrap = @double_q()\n"
-    "n_step_returns.transform = @signed_hyperbolic()\n"
+    "q_head.codec = @scalar_codec()\n"
+    "scalar_codec.transform = @signed_hyperbolic()\n"
     "epsilon_greedy.epsilon = 0.3\npolyak.step_size = 0.02",
   ),
 }
@@ -74,7 +75,6 @@ def _watch(kind, environment, agent, params, cue):
 
 def _learn(files_and_bindings):
   file, *bindings = files_and_bindings
-  transform = "transform" in bindings[-1]
   base = small.load(
     file,
     LEARN,
@@ -101,12 +101,6 @@ def _learn(files_and_bindings):
 
   keys = jax.random.split(jax.random.key(7), len(KINDS))
   q = np.asarray(jax.jit(jax.vmap(run))(jnp.arange(len(KINDS)), keys))
-  if transform:
-    x = np.abs(q)
-    e = 1e-3
-    q = np.sign(q) * (
-      ((np.sqrt(1 + 4 * e * (x + 1 + e)) - 1) / (2 * e)) ** 2 - 1
-    )
   return dict(zip(KINDS, q, strict=True))
 
 

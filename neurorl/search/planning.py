@@ -1,0 +1,126 @@
+"""Planning: one search for all rows at once, by a policy of mctx."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from neurorl.ops import outputs as outputs_lib
+from neurorl.search.models import Heads, Model, Root
+from neurorl.types import (
+  Array,
+  Key,
+  Params,
+)
+
+# A policy of mctx, such as `mctx.gumbel_muzero_policy`, or a partial of one.
+Search = Callable[..., Any]
+
+
+class Plan(NamedTuple):
+  """What a search found, `[B, ...]` all.
+
+  Attributes:
+    action: `[B]` int32.
+    policy: `[B, A]`, what the policy head should say.
+    value: `[B]`, what the state is worth.
+    visits: `[B, A]` int32, simulations that began with each action.
+  """
+
+  action: Array
+  policy: Array
+  value: Array
+  visits: Array
+
+
+def check(search: Search, num_simulations: int, reader: str) -> None:
+  """Refuses settings with which no search can run.
+
+  Args:
+    search: a policy of mctx.
+    num_simulations: of each search.
+    reader: whose settings these are, for the message.
+
+  Raises:
+    ValueError: if there are no simulations, or the policy plans with chance.
+  """
+  if num_simulations < 1:
+    raise ValueError(
+      f"{reader}.num_simulations must be >= 1, got {num_simulations}"
+    )
+  if "recurrent_fn" not in inspect.signature(search).parameters:
+    raise ValueError(
+      f"{reader}.search needs a policy without chance nodes; bind "
+      "@mctx.gumbel_muzero_policy() or @mctx.muzero_policy()"
+    )
+
+
+def accepts(search: Search, name: str) -> bool:
+  """Says whether a policy of mctx has a parameter."""
+  return name in inspect.signature(search).parameters
+
+
+def plan(
+  search: Search,
+  model: Model,
+  heads: Heads,
+  params: Params,
+  key: Key,
+  root: Root,
+  num_simulations: int,
+  invalid_actions: Array | None = None,
+  **settings: Any,
+) -> Plan:
+  """Searches from every row.
+
+  Args:
+    search: a policy of mctx.
+    model: where actions lead.
+    heads: whose predictions guide the search.
+    params: the agent's.
+    key: a random key.
+    root: where to begin.
+    num_simulations: at least 1.
+    invalid_actions: `[B, A]` bool, what is not allowed at the root.
+    **settings: more of the policy's arguments, such as its temperature.
+
+  Returns:
+    The plan.
+  """
+  import mctx
+
+  def recurrent(params, key, action, node):
+    outcome, node = model.step(params, key, action, node)
+    output = mctx.RecurrentFnOutput(
+      reward=outcome.reward,
+      discount=outcome.discount,
+      prior_logits=outcome.logits,
+      value=outcome.value,
+    )
+    return output, node
+
+  found = search(
+    params=params,
+    rng_key=key,
+    root=mctx.RootFnOutput(
+      prior_logits=outputs_lib.read(
+        root.outputs, heads.policy, "search", "logits"
+      ),
+      value=outputs_lib.read(root.outputs, heads.value, "search"),
+      embedding=model.root(root),
+    ),
+    recurrent_fn=recurrent,
+    num_simulations=num_simulations,
+    invalid_actions=invalid_actions,
+    **settings,
+  )
+  summary = found.search_tree.summary()
+  return Plan(
+    action=found.action.astype(jnp.int32),
+    policy=found.action_weights,
+    value=summary.value,
+    visits=summary.visit_counts.astype(jnp.int32),
+  )
