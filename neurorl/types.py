@@ -13,6 +13,7 @@ Keys are typed (`jax.random.key`) and each is consumed once.
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -200,8 +201,8 @@ class Agent(NamedTuple):
   unroll: Callable[[Params, Key, TimeStep, Tree, Mode], tuple[Outputs, Tree]]
   imagine: (
     Callable[[Params, Key, Array, Array, Mode], tuple[Outputs, Array]] | None
-  )
-  codecs: Mapping[str, Codec]
+  ) = None
+  codecs: Mapping[str, Codec] = types.MappingProxyType({})
 
 
 class ActorOutput(NamedTuple):

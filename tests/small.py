@@ -32,11 +32,44 @@ evaluator.episodes = 4
 train.steps_per_chunk = 400
 TOTAL_STEPS = 1_200
 """
+SEARCH = """
+NUM_ENVS = 8
+train.unroll_length = 5
+mlp.hidden_sizes = (16,)
+{core}.hidden_size = 16
+policy_head.hidden_sizes = (16,)
+scalar_head.hidden_sizes = (16,)
+search_actor.num_simulations = 4
+uniform_replay:
+  capacity = 2_000
+  min_size = 200
+  batch_size = 8
+  sequence_length = 5
+  period = 5
+  updates_per_add = 1
+evaluator.episodes = 4
+train.steps_per_chunk = 400
+TOTAL_STEPS = 1_200
+"""
+MUZERO = (
+  SEARCH
+  + """
+residual_dynamics.hidden_sizes = (16,)
+unrolled.steps = 2
+"""
+)
 
 
 def sizes(file, core="lstm"):
   """Bindings that make a shipped algorithm small."""
-  text = {"qlearning.gin": QLEARNING, "dqn.gin": DQN}[file]
+  text = {
+    "qlearning.gin": QLEARNING,
+    "dqn.gin": DQN,
+    "alphazero.gin": SEARCH,
+    "alphazero_puct.gin": SEARCH,
+    "muzero.gin": MUZERO,
+    "gumbel_muzero.gin": MUZERO,
+  }[file]
   return text.replace("{core}", core)
 
 

@@ -1,5 +1,7 @@
 """Every entry of the table of third-party components, called by gin."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,27 +20,42 @@ MINIMAL = {
   "optax.scale": {"step_size": 2.0},
   "optax.trace": {"decay": 0.9},
   "hk.initializers.Constant": {"constant": 0.5},
+  "mctx.qtransform_by_min_max": {"min_value": -1.0, "max_value": 3.0},
 }
 TRANSFORMS = [n for n in external._CONSTRUCTORS if n.startswith("optax.")]
 INITIALIZERS = [n for n in external._CONSTRUCTORS if n.startswith("hk.")]
-FUNCTIONS = list(external._FUNCTIONS)
-ALL = [*TRANSFORMS, *INITIALIZERS, *FUNCTIONS]
+ACTIVATIONS = [n for n in external._FUNCTIONS if n.startswith("jax.")]
+QTRANSFORMS = [n for n in external._FUNCTIONS if n.startswith("mctx.")]
+SEARCHES = list(external._SEARCHES)
+ALL = [*TRANSFORMS, *INITIALIZERS, *ACTIVATIONS, *QTRANSFORMS, *SEARCHES]
+# Where a component goes, by how its name begins: a file, and a slot there.
+SLOTS = {
+  "optax.": ("qlearning.gin", "optimizer.transforms"),
+  "jax.nn.": ("qlearning.gin", "mlp.activation"),
+  "hk.": ("qlearning.gin", "q_head.activation"),
+  "mctx.qtransform": ("alphazero.gin", "mctx.gumbel_muzero_policy.qtransform"),
+  "mctx.": ("alphazero.gin", "search_actor.search"),
+}
+
+
+def write(name, tmp_path, **settings):
+  """Writes a gin file that calls `@name()`."""
+  settings = {**MINIMAL.get(name, {}), **settings}
+  lines = [f"{name}.{key} = {value}" for key, value in settings.items()]
+  file, slot = next(
+    place for prefix, place in SLOTS.items() if name.startswith(prefix)
+  )
+  reference = f"[@{name}()]" if name.startswith("optax.") else f"@{name}()"
+  path = tmp_path / "a.gin"
+  lines = [f"include '{file}'", f"{slot} = {reference}", *lines]
+  path.write_text("\n".join(lines) + "\n")
+  return str(path)
 
 
 def call(name, tmp_path, **settings):
   """Calls `@name()` by way of a gin file."""
-  settings = {**MINIMAL.get(name, {}), **settings}
-  lines = [f"{name}.{key} = {value!r}" for key, value in settings.items()]
-  path = tmp_path / "a.gin"
-  slot = {"optax": "optimizer.transforms", "jax": "mlp.activation"}.get(
-    name.partition(".")[0], "q_head.activation"
-  )
-  text = f"include 'qlearning.gin'\n{slot} = @{name}()\n"
-  if slot == "optimizer.transforms":
-    text = text.replace(f"@{name}()", f"[@{name}()]")
-  lines = [line for line in lines if "max_norm = 10" not in line]
-  path.write_text(text + "\n".join(lines) + "\n")
-  return config.load([str(path)]).call(name)
+  settings = {key: repr(value) for key, value in settings.items()}
+  return config.load([write(name, tmp_path, **settings)]).call(name)
 
 
 def test_the_table_is_whole():
@@ -67,7 +84,7 @@ def test_initializers(name, tmp_path):
   assert np.isfinite(w).all()
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_functions(name, tmp_path):
   function = call(name, tmp_path)
   x = jnp.linspace(-3.0, 3.0, 7)
@@ -93,16 +110,172 @@ def test_misspelt_arguments(name, tmp_path):
     assert f"'{parameters[0]}'" in str(error.value)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_run_time_arguments_are_denied(name, tmp_path):
-  with pytest.raises(config.ConfigError, match="is a run-time argument"):
-    call(name, tmp_path, x=1)
+@pytest.mark.parametrize(
+  ("name", "argument"),
+  [
+    *[(name, "x") for name in ACTIVATIONS],
+    *[
+      (n, argument) for n in QTRANSFORMS for argument in ("tree", "node_index")
+    ],
+    *[
+      (name, argument)
+      for name in SEARCHES
+      for argument in (
+        "params",
+        "rng_key",
+        "root",
+        "recurrent_fn",
+        "invalid_actions",
+        "loop_fn",
+      )
+    ],
+  ],
+)
+def test_run_time_arguments_are_denied(name, argument, tmp_path):
+  message = f"{name}.{argument} is a run-time argument, given by the library"
+  with pytest.raises(config.ConfigError, match=message):
+    call(name, tmp_path, **{argument: 1})
+
+
+@pytest.mark.parametrize(
+  ("name", "argument"),
+  [
+    *[(name, "num_simulations") for name in SEARCHES],
+    ("mctx.muzero_policy", "temperature"),
+  ],
+)
+def test_what_the_actor_gives_is_denied_and_said_where(
+  name, argument, tmp_path
+):
+  message = (
+    f"{name}.{argument} is given by the actor; bind search_actor.{argument}"
+  )
+  with pytest.raises(config.ConfigError, match=message):
+    call(name, tmp_path, **{argument: 1})
+
+
+def search(policy, rewards, logits=None, num_simulations=32):
+  """Searches bandits, one a row, by rewards `[B, A]` of their actions."""
+  import mctx
+
+  rewards = jnp.array(rewards)
+  logits = jnp.zeros(rewards.shape) if logits is None else jnp.array(logits)
+  rows, nothing = jnp.arange(len(rewards)), jnp.zeros(len(rewards))
+
+  def recurrent_fn(params, key, action, embedding):
+    output = mctx.RecurrentFnOutput(
+      reward=params[rows, action],
+      discount=nothing,
+      prior_logits=logits,
+      value=nothing,
+    )
+    return output, embedding
+
+  run = functools.partial(
+    policy, recurrent_fn=recurrent_fn, num_simulations=num_simulations
+  )
+  return jax.jit(run)(
+    params=rewards,
+    rng_key=jax.random.key(0),
+    root=mctx.RootFnOutput(
+      prior_logits=logits, value=nothing, embedding=nothing
+    ),
+  )
+
+
+def visits(found):
+  return np.asarray(found.search_tree.summary().visit_counts)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_searches(name, tmp_path):
+  policy = call(name, tmp_path)
+  found = search(policy, [[0.0, 1.0, 0.5], [1.0, 0.0, 0.5]])
+  np.testing.assert_array_equal(np.argmax(found.action_weights, -1), [1, 0])
+  np.testing.assert_array_equal(visits(found).sum(axis=-1), [32, 32])
+
+
+@pytest.mark.parametrize(
+  ("name", "noise"),
+  [
+    ("mctx.gumbel_muzero_policy", "gumbel_scale"),
+    ("mctx.muzero_policy", "dirichlet_fraction"),
+  ],
+)
+def test_searches_take_what_is_bound(name, noise, tmp_path):
+  # All rows are one: only noise, of their own, tells them apart.
+  rewards, logits = np.zeros((32, 3)), np.full((32, 3), [0.0, 0.1, 0.2])
+
+  def differ(policy):
+    found = visits(search(policy, rewards, logits, num_simulations=5))
+    return (found != found[0]).any()
+
+  assert differ(call(name, tmp_path))
+  still = call(name, tmp_path, **{noise: 0.0})
+  assert not differ(still)
+  # What is bound is a default: who searches may still say otherwise.
+  assert differ(functools.partial(still, **{noise: 1.0}))
+  with pytest.raises(config.ConfigError, match=f"{noise} = 'x'"):
+    call(name, tmp_path, **{noise: "x"})
+
+
+class Node:
+  """A node of a search tree, all that Q-transforms read of it.
+
+  It is worth 1 and has three actions, of which the last was never taken.
+  """
+
+  children_visits = jnp.array([[3, 1, 0]])
+  children_prior_logits = jnp.zeros((1, 3))
+  node_values = raw_values = jnp.ones(1)
+
+  def qvalues(self, index):
+    return jnp.array([[4.0, 0.0, 2.0]])[index]
+
+
+@pytest.mark.parametrize(
+  ("name", "settings", "expected"),
+  [
+    ("by_min_max", {}, [5 / 4, 1 / 4, 0]),
+    ("by_min_max", {"max_value": 7.0}, [5 / 8, 1 / 8, 0]),
+    ("by_parent_and_siblings", {}, [1, 0, 0]),
+    ("by_parent_and_siblings", {"epsilon": 8.0}, [1 / 2, 0, 0]),
+    # What was not taken is worth a mean of 1 and, 4 times, of 2, which is the
+    # mean of 4 and 0. That is 1.8 of 4. Then all is scaled by .1 (50 + 3).
+    ("completed_by_mix_value", {}, [5.3, 0, 5.3 * 1.8 / 4]),
+    ("completed_by_mix_value", {"value_scale": 1.0}, [53, 0, 53 * 1.8 / 4]),
+    ("completed_by_mix_value", {"rescale_values": False}, [21.2, 0, 9.54]),
+    ("completed_by_mix_value", {"use_mixed_value": False}, [5.3, 0, 5.3 / 4]),
+  ],
+)
+def test_qtransforms(name, settings, expected, tmp_path):
+  function = call(f"mctx.qtransform_{name}", tmp_path, **settings)
+  actual = function(Node(), jnp.int32(0))
+  np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_takes_a_qtransform(name, tmp_path):
+  reference = "@mctx.qtransform_by_min_max()"
+  path = write(name, tmp_path, qtransform=reference)
+  with open(path, "a") as file:
+    file.write("mctx.qtransform_by_min_max.min_value = 0.0\n")
+    file.write("mctx.qtransform_by_min_max.max_value = 1.0\n")
+  bound = config.load([path]).call(name)
+  rewards = [[0.0, 0.01, 0.02]]
+  found, otherwise = [
+    search(policy, rewards).action_weights
+    for policy in (bound, call(name, tmp_path))
+  ]
+  # Taken as they are, these rewards are much the same; by default they are
+  # scaled by their range.
+  assert found.max() < 0.5 < otherwise.max()
 
 
 @pytest.mark.parametrize("name", [n for n in MINIMAL if "noise" not in n])
 def test_missing_arguments(name, tmp_path):
-  (argument,) = MINIMAL[name]
+  missing = " and ".join(f"{name}.{argument}" for argument in MINIMAL[name])
   path = tmp_path / "a.gin"
   path.write_text("")
-  with pytest.raises(config.ConfigError, match=f"{name}.{argument} must be"):
+  with pytest.raises(config.ConfigError, match=f"{missing} must be bound"):
     config.load([str(path)]).call(name)

@@ -13,6 +13,10 @@ PAIRS = [
   ("qlearning.gin", "env_memory_chain.gin"),
   ("dqn.gin", "env_cartpole.gin"),
   ("qlearning.gin", "env_catch.gin"),
+  ("alphazero.gin", "env_cartpole.gin"),
+  ("alphazero_puct.gin", "env_deep_sea.gin"),
+  ("muzero.gin", "env_minatar_breakout.gin"),
+  ("gumbel_muzero.gin", "env_catch.gin"),
 ]
 
 

@@ -23,21 +23,30 @@ BOOTSTRAPS = {
   "double_q": (losses.double_q, [10, 50], [6, 27]),
   "max_q": (losses.max_q, [30, 60], [16, 32]),
   "sarsa": (losses.sarsa, [20, 40], [11, 22]),
+  # By what `inputs` takes for them: the target's first and its last actions'.
+  "target_value": (losses.target_value, [10, 60], [6, 32]),
+  "search_value": (losses.search_value, [30, 40], [16, 22]),
 }
+OF_HEADS = [name for name in BOOTSTRAPS if name != "search_value"]
 
 
 def _mean(values):
   return {"mean": jnp.asarray(values)}
 
 
+def _raw(values):
+  return {"raw": jnp.asarray(values)} | _mean(values)
+
+
 def inputs(online=ONLINE, target=TARGET, steps=STEPS, action=ACTION, **more):
+  heads = {"q": _raw(online), "value": _raw(online[:, :, 0])}
   return loss_inputs(
     steps,
     gamma=0.5,
-    online={"q": {"raw": jnp.asarray(online)} | _mean(online)},
-    target={"q": _mean(target)},
+    online=heads,
+    target={"q": _mean(target), "value": _mean(target[:, :, 0])},
     action=action,
-    **more,
+    **{"extras": {"search_value": jnp.asarray(target[:, :, -1])}} | more,
   )
 
 
@@ -252,7 +261,7 @@ def test_huge_values_where_masked_change_neither_loss_nor_gradient(
 
   def evaluate(junk):
     def loss(online):
-      case = clean._replace(online={"q": {"mean": online}})
+      case = clean._replace(online={"q": _raw(online)})
       if junk:  # the reward and discount of a transition that does not count
         timestep = case.steps.timestep
         reward = timestep.reward.at[1:].set(
@@ -317,14 +326,22 @@ def test_nothing_that_counts_is_a_loss_of_zero():
         name,
       )
       for name, (make, _, _) in BOOTSTRAPS.items()
+      if name in OF_HEADS
     ],
+    (
+      lambda: losses.regression(
+        losses.scalar(head="qq"), losses.rewards(), losses.squared_error()
+      ),
+      "scalar",
+    ),
+    (lambda: losses.distillation(head="qq"), "distillation"),
   ],
 )
 def test_an_unknown_head_names_the_term_the_reader_and_the_heads(term, reader):
   recipe = losses.losses(terms={"value": term()})
   message = (
-    f"loss term 'value': {reader} reads head 'qq', but this agent has heads q"
-    ".*did you mean 'q'"
+    f"loss term 'value': {reader} reads head 'qq', but this agent has heads q, "
+    "value; did you mean 'q'"
   )
   with pytest.raises(ValueError, match=message):
     apply(recipe, inputs())

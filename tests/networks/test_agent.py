@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from neurorl import networks
+from neurorl.ops import codecs
 from neurorl.types import (
+  ContinuousActions,
   DiscreteActions,
   EnvironmentSpec,
 )
@@ -23,6 +25,25 @@ SPEC = EnvironmentSpec(
   jax.ShapeDtypeStruct((), jnp.int32),
   DiscreteActions(A),
 )
+TWO_HOT = codecs.two_hot(-1.0, 1.0, 5)
+MODELS = {
+  "model": networks.agent(
+    networks.mlp((6,)),
+    {"q": networks.q_head()},
+    dynamics=networks.residual_dynamics((7,)),
+  ),
+  "recurrent model": networks.agent(
+    networks.mlp((6,)),
+    {"q": networks.q_head(), "policy": networks.policy_head((4,))},
+    networks.gru(5),
+    dynamics=networks.recurrent_dynamics(),
+    transition_heads={
+      "reward": networks.scalar_head((4,), codec=TWO_HOT),
+      "discount": networks.scalar_head(codec=codecs.bernoulli()),
+    },
+    normalise=networks.min_max_norm(),
+  ),
+}
 AGENTS = {
   "no core": networks.agent(networks.mlp((6,)), {"q": networks.q_head()}),
   "lstm": networks.agent(
@@ -33,8 +54,12 @@ AGENTS = {
   "gru": networks.agent(
     networks.mlp((6,)), {"q": networks.q_head()}, networks.gru(5)
   ),
+  **MODELS,
 }
-RECURRENT = ["lstm", "gru"]
+RECURRENT = ["lstm", "gru", "recurrent model"]
+# What is predicted of a state beside 'q', and of a transition.
+MORE = {"lstm": {"other"}, "recurrent model": {"policy"}}
+TRANSITION = {"recurrent model": {"reward", "discount"}}
 KEY = jax.random.key(3)
 
 
@@ -52,6 +77,7 @@ def observed(seed):
 
 
 STEPS = observed(0)
+ACTION = jnp.asarray(np.random.default_rng(1).integers(0, A, (T, B)))
 
 
 def at(tree, t):
@@ -69,6 +95,12 @@ def make(name):
 def unroll(agent, params, steps, state, mode="online"):
   return jax.jit(agent.unroll, static_argnums=4)(
     params, KEY, steps, state, mode
+  )
+
+
+def imagine(agent, params, embedding, action, mode="online", key=KEY):
+  return jax.jit(agent.imagine, static_argnums=4)(
+    params, key, embedding, action, mode
   )
 
 
@@ -96,7 +128,7 @@ def test_unroll_equals_steps(name):
 def test_outputs_are_named_by_head_and_shaped_by_actions(name):
   agent, params = make(name)
   outputs, _ = unroll(agent, params, STEPS, agent.initial_state(params, B))
-  heads = {"q", "other"} if name == "lstm" else {"q"}
+  heads = {"q"} | MORE.get(name, set())
   assert set(outputs) == heads | {"embedding"}
   for head in heads:
     assert outputs[head]["mean"].shape == (T, B, A)
@@ -142,8 +174,12 @@ def test_init_makes_every_parameter_that_unrolling_learns(name):
 
   def loss(params):
     outputs, _ = unroll(agent, params, STEPS, start)
+    seen = [outputs]
+    if name in MODELS:
+      seen.append(imagine(agent, params, outputs["embedding"], ACTION)[0])
     return sum(
-      jnp.square(output["mean"] - jnp.arange(A)).sum()
+      jnp.square(output["mean"] - jnp.arange(output["mean"].shape[-1])).sum()
+      for outputs in seen
       for head, output in outputs.items()
       if head != "embedding"
     )
@@ -152,8 +188,16 @@ def test_init_makes_every_parameter_that_unrolling_learns(name):
   paths, _ = jax.tree_util.tree_flatten_with_path(gradients)
   still = [path for path, leaf in paths if not np.abs(leaf).max() > 0]
   assert not still
-  # lstm: torso 2, core 3 and 2 initial, dueling 4 x 2, other 2 x 2
-  expected = {"no core": 2 + 2, "gru": 2 + 3 + 2, "lstm": 2 + 3 + 2 + 8 + 4}
+  expected = {
+    "no core": 2 + 2,
+    "gru": 2 + 3 + 2,
+    # torso 2, core 3 and 2 initial, dueling 4 x 2, other 2 x 2
+    "lstm": 2 + 3 + 2 + 8 + 4,
+    # torso 2, q 2, dynamics 2 x 2
+    "model": 2 + 2 + 4,
+    # torso 2, core 3, q 2, policy 2 x 2, dynamics 3, reward 2 x 2, discount 2
+    "recurrent model": 2 + 3 + 2 + 4 + 3 + 4 + 2,
+  }
   assert len(paths) == expected[name]
 
 
@@ -179,30 +223,176 @@ def noisy_head(spec):
     noise = jax.random.normal(hk.next_rng_key(), embedding.shape[:-1])
     return {
       "mean": noise * (mode == "acting"),
-      "reward": timestep.reward,
+      "reward": None if timestep is None else timestep.reward,
       "actions": jnp.full(embedding.shape[:-1], spec.actions.num_actions),
     }
 
   return apply
 
 
+def staying(spec):
+  """Dynamics of an action that changes nothing."""
+  return lambda embedding, action: embedding
+
+
 def test_heads_get_the_key_the_timestep_and_the_mode():
   agent = networks.agent(
-    networks.mlp(()), {"noise": networks.HeadRecipe(noisy_head)}
+    networks.mlp(()),
+    {"noise": networks.HeadRecipe(noisy_head)},
+    dynamics=staying,
   )(SPEC)
   params = agent.init(jax.random.key(0))
   steps = STEPS._replace(reward=jnp.arange(T * B, dtype=jnp.float32))
   steps = steps._replace(reward=steps.reward.reshape(T, B))
 
-  def noise(seed, mode):
+  def seen(seed, mode):
     outputs, _ = agent.unroll(params, jax.random.key(seed), steps, (), mode)
     np.testing.assert_array_equal(outputs["noise"]["reward"], steps.reward)
-    np.testing.assert_array_equal(outputs["noise"]["actions"], A)
-    return outputs["noise"]["mean"]
+    return outputs["noise"]
 
-  np.testing.assert_array_equal(noise(0, "evaluating"), 0.0)
-  np.testing.assert_array_equal(noise(0, "acting"), noise(0, "acting"))
-  assert (noise(0, "acting") != noise(1, "acting")).all()
+  def imagined(seed, mode):
+    embedding, key = jnp.zeros((T, B, 5)), jax.random.key(seed)
+    outputs, _ = agent.imagine(params, key, embedding, ACTION, mode)
+    # A model imagines states and no timesteps.
+    assert outputs["noise"]["reward"] is None
+    return outputs["noise"]
+
+  for outputs in (seen, imagined):
+
+    def noise(seed, mode, outputs=outputs):
+      np.testing.assert_array_equal(outputs(seed, mode)["actions"], A)
+      return outputs(seed, mode)["mean"]
+
+    np.testing.assert_array_equal(noise(0, "evaluating"), 0.0)
+    np.testing.assert_array_equal(noise(0, "acting"), noise(0, "acting"))
+    assert (noise(0, "acting") != noise(1, "acting")).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_states_and_transitions_are_imagined_for_any_leading_axes(name):
+  agent, params = make(name)
+  outputs, _ = unroll(agent, params, STEPS, agent.initial_state(params, B))
+  imagined, embedding = imagine(agent, params, outputs["embedding"], ACTION)
+  of_states = {"q", "embedding"} | MORE.get(name, set())
+  of_transitions = TRANSITION.get(name, set())
+  assert set(outputs) == of_states
+  assert set(imagined) == of_states | of_transitions
+  for head in of_states:
+    same = jax.tree.map(jnp.shape, (imagined[head], outputs[head]))
+    assert same[0] == same[1]
+  for head in of_transitions:
+    assert imagined[head]["mean"].shape == (T, B)
+  np.testing.assert_array_equal(embedding, imagined["embedding"])
+  one = imagine(agent, params, outputs["embedding"][2], ACTION[2])
+  assert_close(one, at((imagined, embedding), 2))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_imagined_depends_on_state_and_action(name):
+  agent, params = make(name)
+  outputs, _ = unroll(agent, params, STEPS, agent.initial_state(params, B))
+
+  def means(embedding, action):
+    imagined, _ = imagine(agent, params, embedding, action)
+    del imagined["embedding"]
+    return [
+      np.asarray(output["mean"]).reshape(T, B, -1)
+      for output in imagined.values()
+    ]
+
+  embedding = outputs["embedding"]
+  for here, by_action, by_state in zip(
+    means(embedding, ACTION),
+    means(embedding, (ACTION + 1) % A),
+    means(jnp.roll(embedding, 1, axis=0), ACTION),
+    strict=True,
+  ):
+    assert (np.abs(here - by_action).max(axis=-1) > 1e-6).all()
+    assert (np.abs(here - by_state).max(axis=-1) > 1e-6).all()
+
+
+def test_the_heads_of_states_are_those_of_imagined_states():
+  agent = networks.agent(
+    networks.mlp((6,)),
+    {"q": networks.q_head((4,)), "policy": networks.policy_head()},
+    networks.gru(5),
+    dynamics=staying,
+    normalise=networks.min_max_norm(),  # twice is once
+  )(SPEC)
+  params = random_params(agent.init, jax.random.key(0))
+  outputs, _ = unroll(agent, params, STEPS, agent.initial_state(params, B))
+  imagined, _ = imagine(agent, params, outputs["embedding"], ACTION)
+  assert_close(imagined, outputs)
+
+
+def told(spec):
+  """A head that says what embedding it is given."""
+  return lambda embedding, timestep, mode: {"mean": embedding}
+
+
+def test_what_is_seen_and_what_is_imagined_is_normalised():
+  plain, normalised = [
+    networks.agent(
+      networks.mlp((6,)),
+      {"told": networks.HeadRecipe(told)},
+      networks.gru(5),
+      dynamics=lambda spec: (
+        lambda embedding, action: 10 * embedding + action[..., None]
+      ),
+      transition_heads={"told_too": networks.HeadRecipe(told)},
+      normalise=normalise,
+    )(SPEC)
+    for normalise in (None, lambda x: 2 * x + 1)
+  ]
+  params = random_params(plain.init, jax.random.key(0))
+  start = plain.initial_state(params, B)
+  raw, _ = unroll(plain, params, STEPS, start)
+  seen, final = unroll(normalised, params, STEPS, start)
+  assert_close(seen["embedding"], 2 * raw["embedding"] + 1)
+  # The core goes on from what it put out itself.
+  assert_close(final, raw["embedding"][-1])
+  imagined, embedding = imagine(normalised, params, seen["embedding"], ACTION)
+  assert_close(embedding, 2 * (10 * seen["embedding"] + ACTION[..., None]) + 1)
+  np.testing.assert_array_equal(imagined["embedding"], embedding)
+  # Heads read what is normalised.
+  np.testing.assert_array_equal(seen["told"]["mean"], seen["embedding"])
+  for head in ("told", "told_too"):
+    np.testing.assert_array_equal(imagined[head]["mean"], embedding)
+  bare, _ = imagine(plain, params, raw["embedding"], ACTION)
+  assert_close(bare["told"]["mean"], 10 * raw["embedding"] + ACTION[..., None])
+
+
+def test_only_an_agent_with_dynamics_can_imagine():
+  can = {name: make(name)[0].imagine is not None for name in AGENTS}
+  assert can == {name: name in MODELS for name in AGENTS}
+
+
+def test_an_agent_has_the_codecs_of_its_scalars():
+  agent, _ = make("recurrent model")
+  assert set(agent.codecs) == {"q", "reward", "discount"}
+  assert agent.codecs["q"] == codecs.SCALAR
+  assert agent.codecs["reward"] is TWO_HOT
+  assert (agent.codecs["discount"].low, agent.codecs["discount"].high) == (0, 1)
+
+
+def test_a_model_takes_the_actions_of_the_environment():
+  reaching = EnvironmentSpec(
+    "arm",
+    SPEC.observation,
+    jax.ShapeDtypeStruct((2,), jnp.float32),
+    ContinuousActions(np.full(2, -1.0), np.full(2, 1.0)),
+  )
+  agent = networks.agent(
+    networks.mlp((6,)),
+    {"value": networks.scalar_head()},
+    dynamics=networks.residual_dynamics((7,)),
+  )(reaching)
+  params = agent.init(jax.random.key(0))
+  action = jnp.zeros((T, B, 2))
+  outputs, _ = imagine(agent, params, jnp.ones((T, B, 6)), action)
+  other, _ = imagine(agent, params, jnp.ones((T, B, 6)), action + 0.5)
+  assert outputs["value"]["mean"].shape == (T, B)
+  assert (outputs["value"]["mean"] != other["value"]["mean"]).all()
 
 
 def test_an_agent_needs_a_head():
@@ -210,6 +400,30 @@ def test_an_agent_needs_a_head():
     networks.agent(networks.mlp(), {})
 
 
-def test_embedding_is_no_name_for_a_head():
-  with pytest.raises(ValueError, match="'embedding' is the core's output"):
-    networks.agent(networks.mlp(), {"embedding": networks.q_head()})
+@pytest.mark.parametrize(
+  ("heads", "more", "message"),
+  [
+    ("embedding", {}, "the name 'embedding' is the core's output; rename it"),
+    (
+      "q",
+      {"dynamics": staying, "transition_heads": "embedding"},
+      "the name 'embedding' is the core's output; rename it",
+    ),
+    (
+      "q",
+      {"dynamics": staying, "transition_heads": "q"},
+      r"agent\.transition_heads: 'q' is in agent\.heads too; rename one",
+    ),
+    (
+      "q",
+      {"transition_heads": "reward"},
+      r"agent\.transition_heads: 'reward' needs a model; bind agent\.dynamics",
+    ),
+  ],
+)
+def test_heads_that_no_agent_can_have(heads, more, message):
+  if "transition_heads" in more:
+    transition_heads = {more["transition_heads"]: networks.scalar_head()}
+    more = more | {"transition_heads": transition_heads}
+  with pytest.raises(ValueError, match=message):
+    networks.agent(networks.mlp(), {heads: networks.q_head()}, **more)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from neurorl import networks
+from neurorl.ops import codecs, transforms
 from neurorl.types import (
   ContinuousActions,
   DiscreteActions,
@@ -25,14 +26,29 @@ CONTINUOUS = EnvironmentSpec(
   jax.ShapeDtypeStruct((2,), jnp.float32),
   ContinuousActions(np.full(2, -1.0), np.full(2, 1.0)),
 )
+# A new head earns the tests below by one line: its recipe, and what it predicts
+# of one state.
 HEADS = {
-  "q_head": networks.q_head,
-  "dueling_q_head": networks.dueling_q_head,
+  "q_head": (networks.q_head, (A,)),
+  "dueling_q_head": (networks.dueling_q_head, (A,)),
+  "scalar_head": (networks.scalar_head, ()),
+  "policy_head": (networks.policy_head, (A,)),
 }
+SCALARS = [name for name in HEADS if name != "policy_head"]
+OF_ACTIONS = [name for name, (_, shape) in HEADS.items() if shape]
 PARAMETERS = {
   "linear": {"hidden_sizes": ()},
   "hidden": {"hidden_sizes": (6,)},
   "normalised": {"hidden_sizes": (6,), "layer_norm": True},
+}
+CODECS = {
+  "scalar": codecs.scalar_codec(),
+  "squashed": codecs.scalar_codec(transforms.signed_hyperbolic(0.1)),
+  "two_hot": codecs.two_hot(-2.0, 3.0, 7),
+  "two_hot, squashed": codecs.two_hot(
+    -1.0, 1.0, 4, transforms.signed_hyperbolic(0.1)
+  ),
+  "bernoulli": codecs.bernoulli(),
 }
 EMBEDDING = jax.random.normal(jax.random.key(1), (4, 2, D))
 
@@ -46,44 +62,94 @@ def build(recipe, spec=DISCRETE):
   return params, jax.jit(transformed.apply)
 
 
-@pytest.mark.parametrize("parameters", PARAMETERS)
-@pytest.mark.parametrize("name", HEADS)
-def test_a_mean_for_every_action_and_leading_axes_agree(name, parameters):
-  params, apply = build(HEADS[name](**PARAMETERS[parameters]))
+def assert_close(x, y):
+  np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
+
+
+def assert_leading_axes_agree(params, apply):
   both = apply(params, EMBEDDING)
-  assert both["mean"].shape == (4, 2, A)
   for t in range(2):
     one = apply(params, EMBEDDING[t])
     assert set(one) == set(both)
-    np.testing.assert_allclose(one["mean"], both["mean"][t], rtol=1e-4)
-  assert np.ptp(np.asarray(both["mean"]), axis=-1).min() > 0
+    jax.tree.map(assert_close, one, jax.tree.map(lambda x, t=t: x[t], both))
 
 
-@pytest.mark.parametrize("parameters", PARAMETERS)
-@pytest.mark.parametrize("name", HEADS)
-def test_every_parameter_learns(name, parameters):
-  params, apply = build(HEADS[name](**PARAMETERS[parameters]))
-
+def assert_every_parameter_learns(params, apply):
   def loss(params):
-    q = apply(params, EMBEDDING)["mean"]
-    return jnp.sum(jnp.square(q - jnp.arange(A)))
+    mean = apply(params, EMBEDDING)["mean"]
+    return jnp.sum(jnp.square(mean - jnp.arange(mean.shape[-1])))
 
   for leaf in jax.tree.leaves(jax.jit(jax.grad(loss))(params)):
     assert np.abs(leaf).max() > 0
 
 
+@pytest.mark.parametrize("parameters", PARAMETERS)
 @pytest.mark.parametrize("name", HEADS)
+def test_a_mean_for_everything_predicted(name, parameters):
+  recipe, shape = HEADS[name]
+  params, apply = build(recipe(**PARAMETERS[parameters]))
+  mean = np.asarray(apply(params, EMBEDDING)["mean"])
+  assert mean.shape == (4, 2, *shape)
+  # It tells states and, if it is of them, actions apart.
+  assert np.ptp(mean, axis=(0, 1)).min() > 0
+  if shape:
+    assert np.ptp(mean, axis=-1).min() > 0
+  assert_leading_axes_agree(params, apply)
+
+
+@pytest.mark.parametrize("parameters", PARAMETERS)
+@pytest.mark.parametrize("name", HEADS)
+def test_every_parameter_learns(name, parameters):
+  assert_every_parameter_learns(
+    *build(HEADS[name][0](**PARAMETERS[parameters]))
+  )
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("name", SCALARS)
+def test_a_codec_decodes_what_is_put_out(name, codec):
+  make, shape = HEADS[name]
+  codec = CODECS[codec]
+  recipe = make(hidden_sizes=(6,), codec=codec)
+  assert recipe.codec is codec
+  params, apply = build(recipe)
+  outputs = apply(params, EMBEDDING)
+  assert set(outputs) == {"mean", "raw"}
+  assert outputs["raw"].shape == (4, 2, *shape, *codec.shape)
+  assert outputs["mean"].shape == (4, 2, *shape)
+  assert_close(outputs["mean"], codec.decode(outputs["raw"]))
+  # No two numbers of a state's raw output are one.
+  assert len(np.unique(outputs["raw"][0, 0])) == outputs["raw"][0, 0].size
+  assert_leading_axes_agree(params, apply)
+  assert_every_parameter_learns(params, apply)
+
+
+@pytest.mark.parametrize("name", SCALARS)
+def test_without_a_codec_a_scalar_is_itself(name):
+  recipe = HEADS[name][0]()
+  assert recipe.codec == codecs.SCALAR
+  params, apply = build(recipe)
+  outputs = apply(params, EMBEDDING)
+  np.testing.assert_array_equal(outputs["mean"], outputs["raw"])
+
+
+@pytest.mark.parametrize("name", OF_ACTIONS)
 def test_continuous_actions_are_refused(name):
   message = rf"{name} needs discrete actions, but arm has continuous\[2\]"
   with pytest.raises(ValueError, match=message):
-    build(HEADS[name](), CONTINUOUS)
+    build(HEADS[name][0](), CONTINUOUS)
+
+
+def test_a_scalar_of_the_state_asks_for_no_kind_of_action():
+  params, apply = build(networks.scalar_head(), CONTINUOUS)
+  assert apply(params, EMBEDDING)["mean"].shape == (4, 2)
 
 
 @pytest.mark.parametrize("name", HEADS)
 def test_sizes_must_be_positive(name):
   message = rf"{name}.hidden_sizes must be positive, got \[8, 0\]"
   with pytest.raises(ValueError, match=message):
-    HEADS[name](hidden_sizes=(8, 0))
+    HEADS[name][0](hidden_sizes=(8, 0))
 
 
 def test_q_head_is_linear_in_its_last_layer():
@@ -98,18 +164,32 @@ def test_q_head_is_linear_in_its_last_layer():
   )
 
 
-def test_dueling_advantages_have_mean_zero():
-  params, apply = build(networks.dueling_q_head(hidden_sizes=()))
-  value = EMBEDDING @ params["value"]["w"] + params["value"]["b"]
-  advantage = EMBEDDING @ params["advantage"]["w"] + params["advantage"]["b"]
-  q = np.asarray(apply(params, EMBEDDING)["mean"])
-  np.testing.assert_allclose(
-    q.mean(axis=-1, keepdims=True), value, rtol=1e-4, atol=1e-5
-  )
-  # What remains is the advantages but for a constant.
-  np.testing.assert_allclose(
-    q - q[..., :1], advantage - advantage[..., :1], rtol=1e-4, atol=1e-5
-  )
+def test_a_policy_is_a_softmax_of_its_logits():
+  recipe = networks.policy_head()
+  assert recipe.codec is None
+  params, apply = build(recipe)
+  outputs = apply(params, EMBEDDING)
+  logits = EMBEDDING @ params["policy"]["w"] + params["policy"]["b"]
+  assert_close(outputs["logits"], logits)
+  weights = np.exp(logits)
+  assert_close(outputs["mean"], weights / weights.sum(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("codec", ["scalar", "two_hot"])
+def test_dueling_advantages_have_mean_zero(codec):
+  codec = CODECS[codec]
+  params, apply = build(networks.dueling_q_head(hidden_sizes=(), codec=codec))
+
+  def stream(name, size):
+    linear = EMBEDDING @ params[name]["w"] + params[name]["b"]
+    return linear.reshape(4, 2, size, *codec.shape)
+
+  # For every number that a codec reads, not only for what it makes of them.
+  raw = np.asarray(apply(params, EMBEDDING)["raw"])
+  value, advantage = stream("value", 1), stream("advantage", A)
+  assert_close(raw.mean(axis=2, keepdims=True), value)
+  # What remains is the advantages but for what all actions share.
+  assert_close(raw - raw[:, :, :1], advantage - advantage[:, :, :1])
 
 
 @pytest.mark.parametrize(
