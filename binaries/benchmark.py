@@ -1,6 +1,7 @@
 """Measures speed, start-up and memory, and what each is held against.
 
 python binaries/benchmark.py --workload=loop
+python binaries/benchmark.py --workload=search
 python binaries/benchmark.py --workload=startup
 python binaries/benchmark.py --workload=replay_memory
 
@@ -9,8 +10,14 @@ torso 128, head 512, 32 sequences of 20 steps from a prioritized replay of
 10,000) against the sum of straightforward parts, measured in turn in one
 process: ten acting forwards, ten environment steps, and one update by plain
 Haiku and optax, each repeated within one compiled program.
+
+search: AlphaZero on Catch at 2 and at 16 simulations with the same sizes, one
+update per rollout: acting alone, the whole loop, and the network's forwards and
+the simulated environment steps that such acting takes at least; beside them
+the straightforward parts of the loop workload, by which machines differ.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -26,7 +33,10 @@ from absl import app, flags
 _TRAIN = str(pathlib.Path(__file__).resolve().parent / "train.py")
 
 _WORKLOAD = flags.DEFINE_enum(
-  "workload", "loop", ["loop", "startup", "replay_memory"], "What to measure."
+  "workload",
+  "loop",
+  ["loop", "search", "startup", "replay_memory"],
+  "What to measure.",
 )
 _ENVIRONMENT = flags.DEFINE_string(
   "environment", "Catch-bsuite", "Of the loop workload: a name of gymnax."
@@ -194,6 +204,109 @@ def _repeat(function, carry, times: int):
   return lambda: compiled(carry)
 
 
+_SEARCH_SETTINGS = f"""
+train.unroll_length = {_UNROLL}
+NUM_ENVS = {_ENVS}
+policy_head.hidden_sizes = (512,)
+scalar_head.hidden_sizes = (512,)
+uniform_replay:
+  capacity = 10_000
+  batch_size = {_BATCH}
+  sequence_length = {_SEQUENCE - 1}
+  updates_per_add = 1
+"""
+
+
+def _search() -> dict[str, float]:
+  """Times acting and learning with search, and what acting takes at least."""
+  from neurorl import config, training
+
+  found = {}
+  for simulations in (2, 16):
+    bindings = [
+      _SEARCH_SETTINGS,
+      f"search_actor.num_simulations = {simulations}",
+      f"ENVIRONMENT = {_ENVIRONMENT.value!r}",
+    ]
+    experiment = config.load(["alphazero.gin"], bindings).call()
+    program = training.build(experiment)
+    seconds = _time(_search_functions(experiment, program, simulations))
+    steps = _UNROLL * _ENVS
+    for name, s in seconds.items():
+      found[f"{simulations:>2}: {name} (ms per 320 steps)"] = 1e3 * s / _TIMES
+    for name in ("acting", "loop"):
+      found[f"{simulations:>2}: {name} (slots per second)"] = (
+        steps * _TIMES / seconds[name]
+      )
+    found[f"{simulations:>2}: forwards / acting"] = (
+      seconds["forwards"] / seconds["acting"]
+    )
+  straightforward = _time(_parts(experiment.environment))
+  total = sum(straightforward.values()) / 50
+  found["straightforward parts of Q-learning (ms per 320 steps)"] = 1e3 * total
+  return found
+
+
+_TIMES = 20  # iterations per measurement
+
+
+def _search_functions(experiment, program, simulations: int):
+  """Chunks that act, chunks that learn too, and the parts of acting."""
+  import jax
+  import jax.numpy as jnp
+
+  from neurorl import environments
+  from neurorl.training import executables
+
+  run_chunk = jax.jit(program.run_chunk, donate_argnums=0)
+  learns = {"acting": jnp.bool_(False), "loop": jnp.bool_(True)}
+  held = [jax.jit(program.init)(jax.random.key(0))]
+  chunk = executables.compile_(
+    run_chunk.lower(held[0], jnp.int32(0), learns["loop"])
+  )
+  filling = jnp.int32(program.warm_up_iterations + 10)
+  held[0], _ = chunk(held[0], filling, learns["acting"])
+
+  def run(name):
+    held[0], output = chunk(held[0], jnp.int32(_TIMES), learns[name])
+    return output
+
+  # One forward for the root, one for every simulation.
+  repeats = _TIMES * _UNROLL * (simulations + 1)
+  params, acting = held[0].learning.params["agent"], held[0].acting
+  # The loop's state is donated, its parts are kept.
+  params, acting = jax.tree.map(jnp.copy, (params, acting))
+  environment = environments.batch(experiment.environment)
+
+  def forward(carry):
+    timestep, state = carry
+    outputs, state = program.agent.step(
+      params, jax.random.key(0), timestep, state, "acting"
+    )
+    seen = jax.tree.map(
+      lambda x: x + 1e-9 * outputs["value"]["mean"].mean(), timestep.observation
+    )
+    return timestep._replace(observation=seen), state
+
+  def step(carry):
+    key, state, timestep = carry
+    key, now = jax.random.split(key)
+    action = jax.random.randint(now, (_ENVS,), 0, 2)
+    return key, *environment.step(
+      jax.random.split(now, _ENVS), state, timestep, action
+    )
+
+  return {
+    **{name: functools.partial(run, name) for name in learns},
+    "forwards": _repeat(
+      forward, (acting.timestep, acting.agent_state), repeats
+    ),
+    "environment steps": _repeat(
+      step, (jax.random.key(0), acting.env_state, acting.timestep), repeats
+    ),
+  }
+
+
 def _startup() -> dict[str, float]:
   """Times command to first update with an empty and with a warm cache."""
   found = {}
@@ -270,6 +383,7 @@ def _main(_) -> None:
   """Runs a workload and prints its figures."""
   workloads = {
     "loop": _loop,
+    "search": _search,
     "startup": _startup,
     "replay_memory": _replay_memory,
   }

@@ -29,16 +29,16 @@ def distillation(head: str = "policy", recorded: str = "search_policy") -> Term:
     logits = outputs_lib.read(inputs.online, head, "distillation", "logits")
     log_policy = jax.nn.log_softmax(logits[:-1])
     wanted = inputs.steps.extras[recorded][:-1]
+    # Nobody acts beyond the end.
+    wanted = jnp.where(inputs.absorbing[..., None] > 0, 0.0, wanted)
     cross_entropy = -jnp.sum(wanted * log_policy, axis=-1)
     entropy = -jnp.sum(jax.scipy.special.xlogy(wanted, wanted), axis=-1)
-    # Nobody acts beyond the end.
-    loss = jnp.where(inputs.absorbing > 0, 0.0, cross_entropy)
-    policy = jnp.exp(log_policy)
+    divergence = cross_entropy - entropy
     metrics = {
-      "entropy": -jnp.sum(policy * log_policy, axis=-1),
+      "entropy": -jnp.sum(jnp.exp(log_policy) * log_policy, axis=-1),
       "recorded_entropy": entropy,
-      "divergence": cross_entropy - entropy,
+      "divergence": divergence,
     }
-    return TermOutput(loss, cross_entropy - entropy, metrics)
+    return TermOutput(cross_entropy, divergence, metrics)
 
   return term

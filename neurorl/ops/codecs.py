@@ -61,13 +61,17 @@ def two_hot(
   Raises:
     ValueError: if the support is empty.
   """
-  if low >= high:
-    raise ValueError(f"two_hot.low = {low} must be below two_hot.high = {high}")
+  if not -math.inf < low < high < math.inf:
+    raise ValueError(
+      f"two_hot.low = {low} must be below two_hot.high = {high}, both finite"
+    )
   if num_bins < 2:
     raise ValueError(f"two_hot.num_bins must be >= 2, got {num_bins}")
 
   def read(raw: Array) -> Array:
-    return jax.nn.softmax(raw) @ jnp.linspace(low, high, num_bins)
+    # Not a matrix product, which a GPU may do at half the precision.
+    support = jnp.linspace(low, high, num_bins)
+    return jnp.sum(jax.nn.softmax(raw) * support, axis=-1)
 
   def cross_entropy(raw: Array, scalar: Array) -> Array:
     import rlax

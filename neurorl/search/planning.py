@@ -51,10 +51,10 @@ def check(search: Search, num_simulations: int, reader: str) -> None:
     raise ValueError(
       f"{reader}.num_simulations must be >= 1, got {num_simulations}"
     )
-  if "recurrent_fn" not in inspect.signature(search).parameters:
+  if not accepts(search, "recurrent_fn"):
     raise ValueError(
-      f"{reader}.search needs a policy without chance nodes; bind "
-      "@mctx.gumbel_muzero_policy() or @mctx.muzero_policy()"
+      f"{reader}.search must be a policy of mctx, and one without chance nodes; "
+      "bind @mctx.gumbel_muzero_policy() or @mctx.muzero_policy()"
     )
 
 

@@ -17,6 +17,8 @@ ONLINE[:, 0] = [[1, 5, 0], [3, 2, 0], [0, 4, 1], [7, 8, 9]]
 TARGET = np.zeros((4, 2, 3), np.float32)
 TARGET[:, 0] = [[6, 6, 6], [10, 20, 30], [60, 50, 40], [99, 99, 99]]
 ONES = np.ones(2, np.float32)
+# The transitions that count.
+COUNTS = ([0, 1, 0, 2], [0, 0, 1, 1])
 
 BOOTSTRAPS = {
   # what steps 1 and 2 of column 0 are worth, hence 1 + v/2 and 2 + v/2
@@ -76,6 +78,42 @@ def constant(value):
 def test_action_value_reads_the_action_that_was_taken():
   predicted = losses.action_value()(inputs())
   np.testing.assert_array_equal(predicted.raw[:, 0], [1, 2, 1, 7])
+  assert predicted.codec is codecs.SCALAR
+
+
+def test_action_value_takes_all_that_its_codec_reads():
+  codec = codecs.two_hot(0.0, 1.0, 2)
+  raw = np.stack([ONLINE, 10 * ONLINE], axis=-1)
+  predicted = losses.action_value()(inputs(online=raw, codecs={"q": codec}))
+  np.testing.assert_array_equal(
+    predicted.raw[:, 0], [[1, 10], [2, 20], [1, 10], [7, 70]]
+  )
+  assert predicted.codec is codec
+
+
+def test_scalar_reads_what_the_online_parameters_put_out():
+  codec = codecs.two_hot(0.0, 1.0, 2)
+  raw = np.arange(16.0).reshape(4, 2, 2)
+  case = loss_inputs(
+    STEPS, 0.5, {"v": {"raw": raw}}, {"v": {"raw": -raw}}, codecs={"v": codec}
+  )
+  predicted = losses.scalar(head="v")(case)
+  np.testing.assert_array_equal(predicted.raw, raw)
+  assert predicted.codec is codec
+  with pytest.raises(ValueError, match="scalar reads 'raw' of head 'value', w"):
+    losses.scalar()(loss_inputs(STEPS, 0.5, {"value": {"mean": raw}}))
+
+
+@pytest.mark.parametrize(
+  ("target", "wanted"),
+  [
+    (losses.rewards, [[1, 2], [2, 0], [0, 4]]),
+    # Only the termination ends the discounts, which are without gamma.
+    (losses.discounts, [[1, 0], [1, 1], [1, 1]]),
+  ],
+)
+def test_what_a_transition_brings(target, wanted):
+  np.testing.assert_array_equal(target()(inputs()), wanted)
 
 
 @pytest.mark.parametrize("name", BOOTSTRAPS)
@@ -146,6 +184,278 @@ def test_squared_error_is_halved():
     codecs.SCALAR, jnp.array([1.0, -2.0]), jnp.array([4.0, 0.0])
   )
   np.testing.assert_allclose(actual, [4.5, 2.0])
+
+
+@pytest.mark.parametrize(
+  "distance", [losses.squared_error(), losses.huber(delta=0.1)]
+)
+def test_distances_of_scalars_read_by_the_codec(distance):
+  codec = codecs.two_hot(-1.0, 1.0, 3)
+  raw = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.125, 0.125, 0.75]]))
+  wanted = jnp.array([0.5, 0.6])
+  np.testing.assert_allclose(
+    distance(codec, raw, wanted),
+    distance(codecs.SCALAR, jnp.array([-0.25, 0.625]), wanted),
+    rtol=1e-4,
+  )
+
+
+# Transitions that count bring 1, .25, -.5 and 3; others bring a 9.
+BRINGING = timesteps(
+  "fmof", "ftfm", reward=[[0, 0], [1, -0.5], [0.25, 9], [9, 3]]
+)
+
+
+def rewarded(raw, codec, distance):
+  """The loss of a head of rewards."""
+  recipe = losses.losses(
+    terms={
+      "r": losses.regression(losses.scalar("r"), losses.rewards(), distance)
+    }
+  )
+  case = loss_inputs(
+    BRINGING, 0.5, online={"r": {"raw": raw}}, codecs={"r": codec}
+  )
+  return apply(recipe, case)
+
+
+def test_cross_entropy_by_hand():
+  codec = codecs.two_hot(-1.0, 1.0, 3)
+  # Everywhere 1/2, 1/4, 1/4 of -1, 0 and 1: a mean of -1/4.
+  a, b = np.log([2, 4])
+  raw = jnp.broadcast_to(jnp.array([5 - a, 5 - b, 5 - b]), (4, 2, 3))
+
+  def loss(raw):
+    return rewarded(raw, codec, losses.cross_entropy()).loss
+
+  output = rewarded(raw, codec, losses.cross_entropy())
+  # For 1, .25, -.5, and 3, which is clipped to 1.
+  expected = (b + b + (a + b) / 2 + b) / 4
+  np.testing.assert_allclose(output.loss, expected, rtol=1e-4)
+  gradient = np.zeros((4, 2, 3))
+  gradient[COUNTS] = [0.5, 0.25, 0.25]
+  gradient[[0, 2], [0, 1], 2] -= 1
+  gradient[1, 0, 1:] -= [0.75, 0.25]
+  gradient[0, 1, :2] -= 0.5
+  np.testing.assert_allclose(jax.grad(loss)(raw), gradient / 4, atol=1e-5)
+  np.testing.assert_allclose(output.errors[:2, 0], [1.25, 0.5], rtol=1e-5)
+  np.testing.assert_allclose(output.errors[[0, 2], 1], [-0.25, 3.25], rtol=1e-5)
+  metrics = {name: float(value) for name, value in output.metrics.items()}
+  assert metrics == pytest.approx(
+    {
+      "loss/r": expected,
+      "loss/total": expected,
+      "r/prediction": -0.25,
+      "r/target": (1 + 0.25 - 0.5 + 3) / 4,
+      "r/absolute_error": (1.25 + 0.5 + 0.25 + 3.25) / 4,
+      "r/beyond_support": 1 / 4,
+      "r/largest_target": 3,
+    },
+    rel=1e-4,
+  )
+
+
+@pytest.mark.parametrize(
+  ("codec", "beyond", "largest"),
+  [
+    (codecs.two_hot(-4.0, 4.0, 9), 0, 3),
+    (codecs.two_hot(-0.5, 3.0, 9), 0, 3),
+    (codecs.two_hot(-0.4, 3.0, 9), 1 / 4, 3),
+    (codecs.two_hot(0.5, 2.0, 9), 3 / 4, 3),
+    (codecs.bernoulli(), 2 / 4, 3),
+    # sqrt(3 + 1) - 1 + .03 is what a head is asked for.
+    (
+      codecs.two_hot(-2.0, 1.1, 5, transforms.signed_hyperbolic(0.01)),
+      0,
+      1.03,
+    ),
+    (
+      codecs.two_hot(-2.0, 1.0, 5, transforms.signed_hyperbolic(0.01)),
+      1 / 4,
+      1.03,
+    ),
+  ],
+)
+@pytest.mark.parametrize(
+  "distance", [losses.cross_entropy(), losses.squared_error()]
+)
+def test_targets_beyond_a_support_are_counted(codec, beyond, largest, distance):
+  metrics = rewarded(jnp.zeros((4, 2, *codec.shape)), codec, distance).metrics
+  assert float(metrics["r/beyond_support"]) == beyond
+  np.testing.assert_allclose(metrics["r/largest_target"], largest, rtol=1e-5)
+
+
+def test_a_scalar_without_bounds_has_no_support():
+  metrics = rewarded(
+    jnp.zeros((4, 2)), codecs.SCALAR, losses.squared_error()
+  ).metrics
+  assert not {"r/beyond_support", "r/largest_target"} & set(metrics)
+
+
+def test_a_head_of_discounts_by_hand():
+  # Whether the episode goes on: a chance of 3/4 where it does, twice, and of
+  # 1/5 where it does; 1/3 where it ends.
+  chance = np.full((4, 2), 0.99)
+  chance[:2, 0], chance[[0, 2], 1] = 3 / 4, [1 / 3, 1 / 5]
+  term = losses.regression(
+    losses.scalar("d"), losses.discounts(), losses.cross_entropy()
+  )
+  case = loss_inputs(
+    STEPS,
+    0.5,
+    online={"d": {"raw": jnp.log(chance / (1 - chance))}},
+    codecs={"d": codecs.bernoulli()},
+  )
+  output = apply(losses.losses(terms={"d": term}), case)
+  expected = -(2 * np.log(3 / 4) + np.log(1 - 1 / 3) + np.log(1 / 5)) / 4
+  np.testing.assert_allclose(output.loss, expected, rtol=1e-5)
+  np.testing.assert_allclose(
+    output.metrics["d/prediction"], chance[COUNTS].mean(), rtol=1e-5
+  )
+
+
+def test_cross_entropy_needs_a_distribution():
+  recipe = losses.losses(
+    terms={"q": regression(distance=losses.cross_entropy())}
+  )
+  message = (
+    "loss term 'q': cross_entropy needs a head whose codec is a distribution; "
+    r"bind its codec = @two_hot\(\)"
+  )
+  with pytest.raises(ValueError, match=message):
+    apply(recipe, inputs())
+
+
+# Of two actions; where a transition does not count, a 9 was recorded.
+POLICY = np.full((4, 2, 2), [0.3, 0.7])
+POLICY[:2, 0] = [[1 / 2, 1 / 2], [1 / 4, 3 / 4]]
+POLICY[[0, 2], 1] = [[1 / 5, 4 / 5], [9 / 10, 1 / 10]]
+SEARCHED = np.full((4, 2, 2), 9.0)
+SEARCHED[:2, 0] = [[1, 0], [1 / 4, 3 / 4]]
+SEARCHED[[0, 2], 1] = [[1 / 2, 1 / 2], [0, 1]]
+
+
+def distilled(logits, absorbing=None, name="search_policy"):
+  case = loss_inputs(
+    STEPS,
+    0.5,
+    online={"policy": {"logits": logits}},
+    extras={name: jnp.asarray(SEARCHED)},
+  )
+  if absorbing is not None:
+    case = case._replace(absorbing=jnp.asarray(absorbing, jnp.float32))
+  term = losses.distillation(recorded=name)
+  return apply(losses.losses(terms={"p": term}), case)
+
+
+def entropy(*probabilities):
+  return -sum(p * np.log(p) for p in probabilities)
+
+
+def test_distillation_by_hand():
+  # What is added to all logits is no matter.
+  output = distilled(jnp.log(POLICY) + 3.0)
+  divergences = [np.log(2), 0, -np.log(4 / 25) / 2 - np.log(2), np.log(10)]
+  recorded = [0, entropy(1 / 4, 3 / 4), np.log(2), 0]
+  np.testing.assert_allclose(
+    output.loss, np.mean(divergences) + np.mean(recorded), rtol=1e-5
+  )
+  np.testing.assert_allclose(output.errors[COUNTS], divergences, atol=1e-6)
+  own = np.log(2) + entropy(1 / 4, 3 / 4) + entropy(1 / 5, 4 / 5)
+  own += entropy(9 / 10, 1 / 10)
+  metrics = {name: float(value) for name, value in output.metrics.items()}
+  assert metrics == pytest.approx(
+    {
+      "loss/p": float(output.loss),
+      "loss/total": float(output.loss),
+      "p/entropy": own / 4,
+      "p/recorded_entropy": np.mean(recorded),
+      "p/divergence": np.mean(divergences),
+    },
+    rel=1e-4,
+  )
+
+
+def test_distillation_moves_the_policy_to_what_was_recorded():
+  gradient = jax.grad(lambda logits: distilled(logits).loss)(jnp.log(POLICY))
+  expected = np.zeros((4, 2, 2))
+  expected[COUNTS] = (POLICY - SEARCHED)[COUNTS] / 4
+  np.testing.assert_allclose(gradient, expected, atol=1e-6)
+
+
+def test_distillation_reads_the_extra_that_it_is_told_to():
+  logits = jnp.log(POLICY)
+  np.testing.assert_array_equal(
+    distilled(logits, name="other").loss, distilled(logits).loss
+  )
+
+
+def test_nobody_acts_where_a_model_has_imagined_the_end():
+  absorbing = np.zeros((3, 2))
+  absorbing[0, 0] = absorbing[2, 1] = 1
+
+  def loss(logits):
+    return distilled(logits, absorbing).loss
+
+  value, gradient = jax.value_and_grad(loss)(jnp.log(POLICY))
+  # They count, as a loss of 0.
+  rest = entropy(1 / 4, 3 / 4) - np.log(4 / 25) / 2
+  np.testing.assert_allclose(value, rest / 4, rtol=1e-5)
+  expected = np.zeros((4, 2, 2))
+  expected[0, 1] = [1 / 5 - 1 / 2, 4 / 5 - 1 / 2]
+  np.testing.assert_allclose(gradient, expected / 4, atol=1e-6)
+
+
+def consistent(imagined, seen, absorbing=((0, 0),) * 3):
+  case = loss_inputs(
+    STEPS, 0.5, {"embedding": imagined}, {"embedding": seen}
+  )._replace(absorbing=jnp.asarray(absorbing, jnp.float32))
+  return apply(losses.losses(terms={"c": losses.consistency()}), case)
+
+
+SEEN = np.full((4, 2, 2), [3.0, 4.0])
+
+
+@pytest.mark.parametrize(
+  ("imagined", "distance"),
+  [
+    ([3.0, 4.0], 0.0),
+    ([0.3, 0.4], 0.0),
+    ([4.0, 3.0], 1 - 24 / 25),
+    ([-4.0, 3.0], 1.0),
+    ([-6.0, -8.0], 2.0),
+  ],
+)
+def test_consistency_by_hand(imagined, distance):
+  # Of four that count, three are alike.
+  embedding = jnp.asarray(SEEN).at[0, 1].set(jnp.array(imagined))
+  embedding = embedding.at[2, 0].set(-1.0).at[1, 1].set(-1.0)
+  output = consistent(embedding, SEEN)
+  np.testing.assert_allclose(output.loss, distance / 4, atol=1e-6)
+  np.testing.assert_allclose(output.errors[0, 1], distance, atol=1e-6)
+
+
+def test_consistency_turns_what_is_imagined_to_what_is_seen():
+  def loss(imagined, absorbing):
+    return consistent(imagined, SEEN, absorbing).loss
+
+  # Nothing is imagined at one step; two do not count; one is beyond the end.
+  imagined = jnp.full((4, 2, 2), jnp.array([4.0, 3.0])).at[0, 1].set(0.0)
+  absorbing = np.zeros((3, 2))
+  absorbing[1, 0] = 1
+  value, gradient = jax.value_and_grad(loss)(imagined, absorbing)
+  np.testing.assert_allclose(value, (0.04 + 0.04 + 1) / 4, rtol=1e-5)
+  # Of 1 - cos, orthogonal to (4, 3): (cos x - seen / 5) / 5 for x = (.8, .6)
+  expected = np.zeros((4, 2, 2))
+  expected[0, 0] = expected[2, 1] = (
+    24 / 25 * np.array([0.8, 0.6]) - np.array([0.6, 0.8])
+  ) / 5
+  # From nothing it is finite, and goes there.
+  nothing = np.array(gradient[0, 1])
+  assert np.isfinite(nothing).all() and (nothing < 0).all()
+  np.testing.assert_allclose(
+    gradient.at[0, 1].set(0.0), expected / 4, atol=1e-6
+  )
 
 
 def test_huber_delta_must_be_positive():
