@@ -53,8 +53,8 @@ def check(search: Search, num_simulations: int, reader: str) -> None:
     )
   if not accepts(search, "recurrent_fn"):
     raise ValueError(
-      f"{reader}.search must be a policy of mctx, and one without chance nodes; "
-      "bind @mctx.gumbel_muzero_policy() or @mctx.muzero_policy()"
+      f"{reader}.search must be a policy of mctx without chance nodes; bind "
+      "@mctx.gumbel_muzero_policy() or @mctx.muzero_policy()"
     )
 
 
