@@ -2,11 +2,14 @@
 
 python binaries/verify.py --suite=learning
 python binaries/verify.py --suite=variants
+python binaries/verify.py --suite=search
+python binaries/verify.py --suite=simulations
 
 Each row is one run of binaries/train.py. A row passes if the interquartile
 mean over its seeds and episodes reaches the threshold, and no seed's mean falls
 short of 0.8 of it (for a score that random play makes negative: of the way
-from random play). The table goes to docs/results/.
+from random play). Other actors that the evaluator judged by the same parameters
+are beside it. The table goes to docs/results/.
 """
 
 import concurrent.futures
@@ -25,7 +28,10 @@ from absl import app, flags
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 _SUITE = flags.DEFINE_enum(
-  "suite", "learning", ["learning", "variants"], "Which table to make."
+  "suite",
+  "learning",
+  ["learning", "variants", "search", "simulations"],
+  "Which table to make.",
 )
 _ONLY = flags.DEFINE_multi_string("only", [], "Rows to run; by default all.")
 _SEEDS = flags.DEFINE_integer("seeds", 5, "Seeds per row, from 0.")
@@ -66,6 +72,8 @@ class Row:
     """Says whether a summary's score holds the claim."""
     if self.most is not None:
       return score["iqm"] <= self.most
+    if self.least is None:
+      return True
     return score["iqm"] >= self.least and min(score["per_seed"]) >= self.floor
 
 
@@ -155,6 +163,92 @@ _VARIANTS = [
   ),
 ]
 
+_PLANNING = [
+  Row(
+    "alphazero_catch",
+    (*_files("alphazero.gin"), "--gin.TOTAL_STEPS=100_000"),
+    least=0.99,
+  ),
+  Row(
+    "alphazero_catch_gru",
+    (
+      *_files("alphazero.gin"),
+      "--gin.TOTAL_STEPS=100_000",
+      "--gin_bindings=agent.core = @gru()",
+    ),
+    least=0.99,
+  ),
+  Row(
+    "alphazero_catch_no_core",
+    (
+      *_files("alphazero.gin"),
+      "--gin.TOTAL_STEPS=100_000",
+      "--gin.agent.core=None",
+    ),
+    least=0.99,
+  ),
+  Row(
+    "alphazero_cartpole",
+    (
+      *_files("alphazero.gin", "env_cartpole.gin"),
+      "--gin.TOTAL_STEPS=200_000",
+    ),
+    least=490.0,
+  ),
+  # The best return is 1 less the cost of eight moves to the right, 0.01.
+  Row(
+    "alphazero_deep_sea",
+    (
+      *_files("alphazero.gin", "env_deep_sea.gin"),
+      "--gin.search_actor.num_simulations=64",
+    ),
+    least=0.95 * 0.99,
+  ),
+  Row(
+    "muzero_catch",
+    (*_files("muzero.gin"), "--gin.TOTAL_STEPS=300_000"),
+    least=0.95,
+  ),
+  Row(
+    "muzero_cartpole",
+    _files("muzero.gin", "env_cartpole.gin"),
+    least=475.0,
+  ),
+]
+
+_SIMULATIONS = (2, 4, 8, 16, 32)
+
+
+def _by_simulations(file: str) -> Row:
+  """Trains a little, then plays with few and with many simulations."""
+  beside = ", ".join(f"'{n}': @s{n}/search_actor()" for n in _SIMULATIONS)
+  bindings = [f"evaluator.beside = {{{beside}}}"]
+  for n in _SIMULATIONS:
+    bindings += [
+      f"s{n}/search_actor.num_simulations = {n}",
+      f"s{n}/search_actor.greedy = True",
+    ]
+  return Row(
+    file.removesuffix(".gin"),
+    (
+      *_files(file, "env_cartpole.gin"),
+      "--gin.TOTAL_STEPS=50_000",
+      "--gin_bindings=" + "\n".join(bindings),
+    ),
+  )
+
+
+_BY_SIMULATIONS = [
+  _by_simulations(file)
+  for file in ("alphazero.gin", "muzero.gin", "gumbel_muzero.gin")
+]
+
+_TABLES = {
+  "learning": _LEARNING,
+  "variants": _VARIANTS,
+  "search": _PLANNING,
+  "simulations": _BY_SIMULATIONS,
+}
 
 _COLUMNS = (
   "row",
@@ -163,6 +257,7 @@ _COLUMNS = (
   "ci95_low",
   "ci95_high",
   "per_seed",
+  "beside",
   "floor",
   "budget_steps_per_seed",
   "seconds",
@@ -195,7 +290,9 @@ def _run(row: Row) -> dict | None:
 
 
 def _record(row: Row, summary: dict | None) -> dict[str, object]:
-  claim = f"<= {row.most}" if row.most is not None else f">= {row.least}"
+  claim = "" if row.least is None else f">= {row.least}"
+  if row.most is not None:
+    claim = f"<= {row.most}"
   if summary is None:
     return dict.fromkeys(_COLUMNS, "") | {"row": row.name, "holds": "NO"}
   score = summary["evaluation"]["episode_return"]
@@ -206,6 +303,7 @@ def _record(row: Row, summary: dict | None) -> dict[str, object]:
     "ci95_low": round(score["ci95"][0], 4),
     "ci95_high": round(score["ci95"][1], 4),
     "per_seed": " ".join(f"{x:.3f}" for x in score["per_seed"]),
+    "beside": _beside(summary),
     "floor": "" if row.floor is None else round(row.floor, 4),
     "budget_steps_per_seed": summary["budget_steps"] // _SEEDS.value,
     "seconds": round(summary["seconds"]),
@@ -215,6 +313,19 @@ def _record(row: Row, summary: dict | None) -> dict[str, object]:
     "device": summary["versions"]["devices"][0],
     "arguments": " ".join(row.arguments).replace(f"{_ROOT}/", ""),
   }
+
+
+def _beside(summary: dict) -> str:
+  found = []
+  for name, report in summary.items():
+    if name.startswith("evaluation/"):
+      score = report["episode_return"]
+      low, high = score["ci95"]
+      found.append(
+        f"{name.removeprefix('evaluation/')}: {score['iqm']:.3f} "
+        f"[{low:.3f}, {high:.3f}]"
+      )
+  return "; ".join(found)
 
 
 def _write(records: list[dict[str, object]]) -> pathlib.Path:
@@ -246,7 +357,7 @@ def _write(records: list[dict[str, object]]) -> pathlib.Path:
 
 def main(_) -> None:
   """Runs the suite and writes its table; exits 1 if a claim does not hold."""
-  table = {"learning": _LEARNING, "variants": _VARIANTS}[_SUITE.value]
+  table = _TABLES[_SUITE.value]
   rows = [r for r in table if not _ONLY.value or r.name in _ONLY.value]
   # Runs side by side would fight over threads that each thinks its own.
   if _JOBS.value > 1:

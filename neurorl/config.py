@@ -203,13 +203,15 @@ _REGISTERED: dict[str, Any] = {}
 def _call(config: Config, root: str) -> Any:
   """Hands the bindings to gin and calls the root; then clears gin."""
   failure: list[ConfigError] = []
-  names = {call.name for call in bindings_lib.calls(config.bindings, root)}
-  for name in names:
+  calls = bindings_lib.calls(config.bindings, root)
+  for name in {call.name for call in calls}:
     _register(reader.find_component(name))
+  # An idle binding may refer to what nothing has registered.
+  read = {key for keys in calls.values() for key in keys.values()}
   gin.clear_config()
   try:
     for key, binding in config.bindings.items():
-      if key.component in names:
+      if key in read:
         value = bindings_lib.substitute(binding.value, config.bindings)
         selector = _selector(key.component)
         gin.bind_parameter((key.scope, selector, key.argument), _to_gin(value))

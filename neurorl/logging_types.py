@@ -34,10 +34,12 @@ class Logger(NamedTuple):
   Attributes:
     write: takes the rows of one chunk, one per seed.
     finish: takes the summary of the run.
+    warn: takes a sentence that somebody should read.
   """
 
   write: Callable[[Sequence[Row]], None]
   finish: Callable[[Mapping[str, Any]], None]
+  warn: Callable[[str], None] = lambda message: None
 
 
 LoggerRecipe = Callable[[RunInfo], Logger]

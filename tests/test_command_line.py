@@ -65,6 +65,7 @@ def liar():
   return types.Environment(reset, step, spec)
 """
 Q = "--gin_file=qlearning.gin"
+A = "--gin_file=alphazero.gin"
 # What is wrong -> arguments, and what the message must say.
 BAD = {
   "no file named": ([], ["--gin_file=NAME", "qlearning.gin"]),
@@ -179,6 +180,65 @@ BAD = {
   "an environment that is not what it says": (
     ["--gin_file=liar.gin"],
     ["liar", "step: timestep.observation", "float32[3]", "float32[2]"],
+  ),
+  "no simulations": (
+    [A, "--gin.search_actor.num_simulations=0"],
+    ["search_actor.num_simulations must be >= 1, got 0", "command line"],
+  ),
+  "simulations bound at mctx": (
+    [A, "--gin.mctx.gumbel_muzero_policy.num_simulations=4"],
+    ["bind search_actor.num_simulations"],
+  ),
+  "a temperature that the search has not": (
+    [A, "--gin.search_actor.temperature=0.5"],
+    ["search_actor.temperature = 0.5", "gumbel_scale"],
+  ),
+  "a learned model without dynamics": (
+    [A, "--gin_bindings=search_actor.model = @learned_model()"],
+    ["learned_model", "agent.dynamics = @residual_dynamics()"],
+  ),
+  "a learned model without a reward": (
+    [
+      "--gin_file=muzero.gin",
+      "--gin_bindings=agent.transition_heads = {}\n"
+      "losses.terms = {'policy': @distillation(), 'value': @regression()}",
+    ],
+    ["learned_model reads head 'discount'", "policy, value"],
+  ),
+  "an unrolled loss without dynamics": (
+    [
+      A,
+      "--gin_bindings=train.loss = @unrolled()\nunrolled.loss = @losses()",
+    ],
+    ["unrolled needs an agent with a model", "agent.dynamics"],
+  ),
+  "an unroll longer than its sequence": (
+    ["--gin_file=muzero.gin", "--gin.unrolled.steps=10"],
+    ["unrolled.steps = 10", "sequence_length"],
+  ),
+  "search without a value": (
+    [
+      A,
+      "--gin_bindings=agent.heads = {'policy': @policy_head()}\n"
+      "losses.terms = {'policy': @distillation()}",
+    ],
+    ["reads head 'value'", "policy"],
+  ),
+  "search with continuous actions": (
+    [A, "--gin.ENVIRONMENT=Pendulum-v1"],
+    ["discrete", "Pendulum-v1"],
+  ),
+  "an empty support": (
+    [A, "--gin.two_hot.low=20.0"],
+    ["two_hot.low = 20.0", "two_hot.high = 20.0"],
+  ),
+  "cross-entropy without a distribution": (
+    [Q, "--gin_bindings=regression.distance = @cross_entropy()"],
+    ["loss term 'q'", "@two_hot()"],
+  ),
+  "distillation of what nobody records": (
+    [A, "--gin.distillation.recorded=search_polcy"],
+    ["loss term 'policy'", "search_polcy", "'search_policy'"],
   ),
   "too few steps": ([Q, "--gin.TOTAL_STEPS=640"], ["640", "2240"]),
 }

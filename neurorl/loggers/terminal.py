@@ -36,7 +36,7 @@ def terminal(lines: int = 20) -> LoggerRecipe:
 
   def build(info: RunInfo) -> Logger:
     display = _Display(info, lines, sys.stdout)
-    return Logger(display.write, display.finish)
+    return Logger(display.write, display.finish, display.warn)
 
   return build
 
@@ -65,6 +65,10 @@ class _Display:
     elif evaluated or mean["budget_steps"] >= self._next:
       self._next = mean["budget_steps"] + self._every
       self._stream.write(line + "\n")
+    self._stream.flush()
+
+  def warn(self, message: str) -> None:
+    self._stream.write(("\r\x1b[K" if self._live else "") + f"{message}\n")
     self._stream.flush()
 
   def finish(self, summary: Mapping[str, Any]) -> None:

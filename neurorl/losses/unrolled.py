@@ -120,8 +120,10 @@ def _follow(
   embedding = imagined.outputs["embedding"]
   scaled = gradient_scale * embedding
   scaled += (1.0 - gradient_scale) * jax.lax.stop_gradient(embedding)
-  predicted, _ = inputs.agent.imagine(
-    inputs.params, key, scaled, inputs.steps.action, "online"
+  predicted = _as_rows(
+    lambda e, a: inputs.agent.imagine(inputs.params, key, e, a, "online")[0],
+    scaled,
+    inputs.steps.action,
   )
   outputs = dict(imagined.outputs)
   outputs |= {n: x for n, x in predicted.items() if n not in outputs}
@@ -136,6 +138,15 @@ def _follow(
     absorbing=absorbing | terminates,
   )
   return outputs, following
+
+
+def _as_rows(function, *arguments):
+  """Applies a function to `[T * B, ...]`, faster on a CPU than `[T, B, ...]`."""
+  leading = arguments[0].shape[:2]
+  rows = [x.reshape(-1, *x.shape[2:]) for x in arguments]
+  return jax.tree.map(
+    lambda x: x.reshape(*leading, *x.shape[1:]), function(*rows)
+  )
 
 
 def _later(x: Array) -> Array:

@@ -30,6 +30,8 @@ _LEADING = (
   "training/episode_return",
   "training/episode_length",
 )
+# Of a chunk's targets; fewer may be the outliers of a network that is young.
+_MUCH_BEYOND_SUPPORT = 0.01
 _EVALUATION = ("episode_return", "episode_length", "capped")
 
 
@@ -114,6 +116,7 @@ class _Host:
     self.updates = 0
     self.iterations = 0
     self._final_reports: Reports = {}
+    self._warned: set[str] = set()
     self._chunk_seconds = 0.0
     self._chunk_steps = 0
     self._started = started
@@ -158,7 +161,10 @@ class _Host:
     _check(rows)
     self._evaluate_if_due(rows)
     _check(rows)
+    warnings = self._support_warnings(rows)
     for logger in self.loggers:
+      for message in warnings:
+        logger.warn(message)
       logger.write(rows)
 
   def summary(self) -> dict[str, Any]:
@@ -175,6 +181,24 @@ class _Host:
       "seeds": list(self.seeds),
       **{name: _summary(x) for name, x in self._final_reports.items()},
     }
+
+  def _support_warnings(self, rows: list[Row]) -> list[str]:
+    """Says once of each term that its head cannot mean its targets."""
+    messages = []
+    for name in sorted({name for row in rows for name in row}):
+      if not name.endswith("/beyond_support") or name in self._warned:
+        continue
+      part = max(row[name] for row in rows)
+      if part > _MUCH_BEYOND_SUPPORT:
+        self._warned.add(name)
+        term = name.removesuffix("/beyond_support")
+        largest = max(row[f"{term}/largest_target"] for row in rows)
+        messages.append(
+          f"warning: {part:.1%} of the targets of '{term}' are beyond the "
+          f"support of its head's codec; the largest is about {largest:.4g} "
+          "after the transform: widen the codec's low and high"
+        )
+    return messages
 
   def _budget(self) -> int:
     return self.experiment.iterations * self.experiment.steps_per_iteration
