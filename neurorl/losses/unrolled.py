@@ -141,7 +141,7 @@ def _follow(
 
 
 def _as_rows(function, *arguments):
-  """Applies a function to `[T * B, ...]`, faster on a CPU than `[T, B, ...]`."""
+  """Applies a function to rows `[T * B, ...]`: faster on a CPU."""
   leading = arguments[0].shape[:2]
   rows = [x.reshape(-1, *x.shape[2:]) for x in arguments]
   return jax.tree.map(
