@@ -163,29 +163,33 @@ _VARIANTS = [
   ),
 ]
 
+# Without this the search blows the cost of a move up to the size of the prize.
+_RAW_VALUES = """
+mctx.gumbel_muzero_policy.qtransform = @mctx.qtransform_completed_by_mix_value()
+mctx.qtransform_completed_by_mix_value.rescale_values = False
+"""
+
+# Long rows first: they run side by side.
 _PLANNING = [
   Row(
-    "alphazero_catch",
-    (*_files("alphazero.gin"), "--gin.TOTAL_STEPS=100_000"),
-    least=0.99,
+    "muzero_cartpole",
+    _files("muzero.gin", "env_cartpole.gin"),
+    least=475.0,
   ),
   Row(
-    "alphazero_catch_gru",
-    (
-      *_files("alphazero.gin"),
-      "--gin.TOTAL_STEPS=100_000",
-      "--gin_bindings=agent.core = @gru()",
-    ),
-    least=0.99,
+    "muzero_catch",
+    (*_files("muzero.gin"), "--gin.TOTAL_STEPS=300_000"),
+    least=0.95,
   ),
+  # The best return is 1 less the cost of eight moves to the right, 0.01.
   Row(
-    "alphazero_catch_no_core",
+    "alphazero_deep_sea",
     (
-      *_files("alphazero.gin"),
-      "--gin.TOTAL_STEPS=100_000",
-      "--gin.agent.core=None",
+      *_files("alphazero.gin", "env_deep_sea.gin"),
+      "--gin.search_actor.num_simulations=64",
+      f"--gin_bindings={_RAW_VALUES}",
     ),
-    least=0.99,
+    least=0.95 * 0.99,
   ),
   Row(
     "alphazero_cartpole",
@@ -195,24 +199,17 @@ _PLANNING = [
     ),
     least=490.0,
   ),
-  # The best return is 1 less the cost of eight moves to the right, 0.01.
-  Row(
-    "alphazero_deep_sea",
-    (
-      *_files("alphazero.gin", "env_deep_sea.gin"),
-      "--gin.search_actor.num_simulations=64",
-    ),
-    least=0.95 * 0.99,
-  ),
-  Row(
-    "muzero_catch",
-    (*_files("muzero.gin"), "--gin.TOTAL_STEPS=300_000"),
-    least=0.95,
-  ),
-  Row(
-    "muzero_cartpole",
-    _files("muzero.gin", "env_cartpole.gin"),
-    least=475.0,
+  *(
+    Row(
+      f"alphazero_catch_{name}",
+      (
+        *_files("alphazero.gin"),
+        "--gin.TOTAL_STEPS=100_000",
+        f"--gin_bindings=agent.core = {core}",
+      ),
+      least=0.99,
+    )
+    for name, core in [("lstm", "@lstm()"), ("gru", "@gru()"), ("none", "None")]
   ),
 ]
 

@@ -11,7 +11,14 @@ from neurorl import config, gin_files, registry
 from neurorl.config import ConfigError
 
 GIN_CONFIGS = gin_files.gin_configs()
-ALGORITHMS = ["qlearning.gin", "dqn.gin"]
+ALGORITHMS = [
+  "qlearning.gin",
+  "dqn.gin",
+  "alphazero.gin",
+  "alphazero_puct.gin",
+  "muzero.gin",
+  "gumbel_muzero.gin",
+]
 ENVIRONMENTS = sorted(path.name for path in GIN_CONFIGS.glob("env_*.gin"))
 
 
