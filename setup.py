@@ -33,6 +33,7 @@ setuptools.setup(
     "gymnax>=1.0.1",
     "jax>=0.8.1",
     "numpy>=1.26",
+    "mctx>=0.0.6",
     "optax>=0.2.6",
     "rlax>=0.1.8",
   ],

@@ -1,11 +1,12 @@
 """Losses: terms, and the parts that terms are made of.
 
 What lives here: `losses`, which alone masks, weighs and reduces; terms
-(`regression`, `distillation`, ...), and `unrolled`, which applies them to what
-a model imagines; and their parts: predictions (which head, at which
+(`regression`, `distillation`, ...); losses made of losses: `unrolled`, which
+applies one to what a model imagines, and `reanalysed`, which first searches
+again; and their parts: predictions (which head, at which
 action), targets (return estimators), bootstraps, distances.
 
-May import: `types`, `registry`, `ops`, jax, optax.
+May import: `types`, `loss_types`, `registry`, `ops`, `search`, jax, optax.
 
 To add one: decide which part varies and write that one function. A prediction
 is `LossInputs -> Predicted`, a bootstrap `LossInputs -> [T+1, B]`, a target
@@ -27,6 +28,7 @@ from neurorl.losses.distances import cross_entropy, huber, squared_error
 from neurorl.losses.distillation import distillation
 from neurorl.losses.losses import losses
 from neurorl.losses.predictions import action_value, scalar
+from neurorl.losses.reanalysed import reanalysed
 from neurorl.losses.regression import regression
 from neurorl.losses.targets import (
   discounts,
@@ -50,6 +52,7 @@ __all__ = [
   "max_q",
   "n_step_returns",
   "one_step_returns",
+  "reanalysed",
   "regression",
   "rewards",
   "sarsa",
