@@ -11,10 +11,11 @@ torso 128, head 512, 32 sequences of 20 steps from a prioritized replay of
 process: ten acting forwards, ten environment steps, and one update by plain
 Haiku and optax, each repeated within one compiled program.
 
-search: AlphaZero on Catch at 2 and at 16 simulations with the same sizes, one
-update per rollout: acting alone, the whole loop, and the network's forwards and
-the simulated environment steps that such acting takes at least; beside them
-the straightforward parts of the loop workload, by which machines differ.
+search: alphazero.gin on Catch at 2 and at 16 simulations, 32 environments, and
+one update of 32 sequences of 20 steps per rollout of 10: acting alone, the
+whole loop, and the network's forwards and the simulated environment steps that
+such acting takes at least; beside them the straightforward parts of the loop
+workload, by which machines differ.
 """
 
 import functools
@@ -207,8 +208,6 @@ def _repeat(function, carry, times: int):
 _SEARCH_SETTINGS = f"""
 train.unroll_length = {_UNROLL}
 NUM_ENVS = {_ENVS}
-policy_head.hidden_sizes = (512,)
-scalar_head.hidden_sizes = (512,)
 uniform_replay:
   capacity = 10_000
   batch_size = {_BATCH}

@@ -122,6 +122,70 @@ _FAULTS = [
     ("tests/training/test_collect.py",),
   ),
   Fault(
+    "the model resets itself inside the tree",
+    "search/models.py",
+    "      env_state, timestep = jax.vmap(environment.step)(\n"
+    "        keys, node.env_state, action\n"
+    "      )\n",
+    "      env_state, timestep = jax.vmap(environment.step)(\n"
+    "        keys, node.env_state, action\n"
+    "      )\n"
+    "      fresh = jax.vmap(environment.reset)(keys)\n"
+    "      env_state = jax.tree.map(\n"
+    "        lambda a, b: jnp.where(node.last, a, b), fresh[0], env_state)\n"
+    "      node = node._replace(last=jnp.zeros_like(node.last))\n",
+    ("tests/search",),
+  ),
+  Fault(
+    "search goes on beyond a termination",
+    "search/models.py",
+    "over = node.last",
+    "over = node.last & False",
+    ("tests/search",),
+  ),
+  Fault(
+    "a time-out in the tree is death",
+    "search/models.py",
+    "jnp.where(over, node.discount, timestep.discount),",
+    "jnp.where(over, 0.0, timestep.discount * ~timestep.last),",
+    ("tests/search",),
+  ),
+  Fault(
+    "no discount in the tree",
+    "search/models.py",
+    "task.discount * timestep.discount",
+    "timestep.discount",
+    ("tests/search",),
+  ),
+  Fault(
+    "one key for every row of a search",
+    "search/models.py",
+    "keys = jax.random.split(env_key, action.shape[0])",
+    "keys = jnp.broadcast_to(env_key, action.shape)",
+    ("tests/search",),
+  ),
+  Fault(
+    "a model is trained across the end of an episode",
+    "losses/unrolled.py",
+    "absorbing=absorbing | terminates,",
+    "absorbing=absorbing,",
+    ("tests/losses/test_unrolled.py",),
+  ),
+  Fault(
+    "a model is trained beyond a time-out",
+    "losses/unrolled.py",
+    "valid=_later(imagined.valid) & ~timed_out,",
+    "valid=_later(imagined.valid),",
+    ("tests/losses/test_unrolled.py",),
+  ),
+  Fault(
+    "a key used twice in search",
+    "search/models.py",
+    "params, agent_key, timestep, node.agent_state, mode",
+    "params, env_key, timestep, node.agent_state, mode",
+    ("tests/training/test_program.py",),
+  ),
+  Fault(
     "a key used twice in acting",
     "actors/epsilon_greedy.py",
     "random = jax.random.randint(action_key,",

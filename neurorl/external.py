@@ -113,6 +113,11 @@ def register() -> None:
     registry.add(registry.Component(name, name, load, denied))
 
 
+def names() -> tuple[str, ...]:
+  """Returns the names of the table."""
+  return (*_CONSTRUCTORS, *_FUNCTIONS, *_SEARCHES)
+
+
 def _resolve(name: str) -> Callable[..., Any]:
   module, _, attribute = name.rpartition(".")
   module = {"hk": "haiku", "hk.initializers": "haiku.initializers"}.get(

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 import neurorl
+from neurorl import external
 
 PACKAGE = pathlib.Path(neurorl.__file__).parent
 FRONT = (
@@ -86,7 +87,9 @@ def test_one_home(library, home):
       assert path.relative_to(PACKAGE).parts[0] == home
 
 
-@pytest.mark.parametrize("library", ["rlax", "gymnax", "wandb", "matplotlib"])
+@pytest.mark.parametrize(
+  "library", ["rlax", "mctx", "gymnax", "wandb", "matplotlib"]
+)
 def test_slow_libraries_are_imported_late(library):
   for path, _ in _modules():
     for module, at_top in _imports(path):
@@ -95,14 +98,35 @@ def test_slow_libraries_are_imported_late(library):
 
 def test_import_is_light():
   code = (
-    "import neurorl, sys; print([m for m in ('gymnax', 'rlax', 'wandb', "
-    "'matplotlib', 'seaborn', 'tensorflow_probability', 'gin') "
+    "import neurorl, sys; print([m for m in ('gymnax', 'rlax', 'mctx', "
+    "'wandb', 'matplotlib', 'seaborn', 'tensorflow_probability', 'gin') "
     "if m in sys.modules])"
   )
   found = subprocess.run(
     [sys.executable, "-c", code], capture_output=True, text=True, check=True
   )
   assert found.stdout.strip() == "[]"
+
+
+def test_what_is_imported_is_required():
+  """By setup.py, of a fresh environment: names differ from distributions'."""
+  distributions = {"absl": "absl-py", "gin": "gin-config", "haiku": "dm-haiku"}
+  libraries = {
+    module.split(".")[0]
+    for path, _ in _modules()
+    for module, _ in _imports(path)
+  }
+  libraries |= {name.split(".")[0] for name in external.names()} - {"hk"}
+  libraries -= {*sys.stdlib_module_names, "neurorl"}
+  # They come with gymnax, which is only kept from loading them.
+  libraries -= {"matplotlib", "seaborn"}
+  tree = ast.parse((PACKAGE.parent / "setup.py").read_text())
+  (required,) = [
+    {item.value.split(">=")[0] for item in node.value.elts}
+    for node in ast.walk(tree)
+    if isinstance(node, ast.keyword) and node.arg == "install_requires"
+  ]
+  assert {distributions.get(name, name) for name in libraries} <= required
 
 
 def _public():

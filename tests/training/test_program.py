@@ -13,7 +13,7 @@ from neurorl import actors, search, training
 from neurorl.training import executables, host
 from tests import small
 
-FILES = ("qlearning.gin", "dqn.gin")
+FILES = ("qlearning.gin", "dqn.gin", "muzero.gin")
 
 
 def _run(experiment, folder):
@@ -206,3 +206,14 @@ def test_state_is_donated_in_place():
   buffer = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state.buffer))
   assert memory.alias_size_in_bytes > buffer
   assert memory.temp_size_in_bytes < 0.1 * buffer
+
+
+def test_a_support_that_is_too_small_is_told_once(tmp_path, capsys):
+  support = "two_hot:\n  low = -0.05\n  high = 0.05\n  num_bins = 5"
+  _run(small.load("alphazero.gin", support).call(), tmp_path / "run")
+  told = [
+    line for line in capsys.readouterr().out.splitlines() if "warning" in line
+  ]
+  assert len(told) == 1
+  assert "of the targets of 'value' are beyond the support" in told[0]
+  assert "widen the codec's low and high" in told[0]
