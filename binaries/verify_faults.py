@@ -82,8 +82,8 @@ _FAULTS = [
   Fault(
     "gradient across a reset",
     "networks/gated_scans.py",
-    "return (keep * (dgates @ weights.T), kept * dc), dgates",
-    "return (dgates @ weights.T, kept * dc), dgates",
+    "return (dh, dc), dgates",
+    "return (dgates @ weights.T, dc), dgates",
     ("tests/networks/test_cores.py",),
   ),
   Fault(
@@ -167,7 +167,7 @@ _FAULTS = [
   Fault(
     "a model is trained across the end of an episode",
     "losses/unrolled.py",
-    "absorbing=absorbing | terminates,",
+    "absorbing=absorbing | episodes.terminations(timestep),",
     "absorbing=absorbing,",
     ("tests/losses/test_unrolled.py",),
   ),

@@ -47,6 +47,7 @@ def loss_inputs(
   fraction=0.0,
   codecs=None,
   extras=None,
+  depth=0,
 ):
   """Builds what a loss reads, with mask and discounts as learning has them."""
   if action is None:
@@ -62,6 +63,7 @@ def loss_inputs(
     online=online or {},
     target=target or {},
     absorbing=jnp.zeros_like(mask),
+    depth=jnp.int32(depth),
     agent=agent,
     params=(),
     target_params=(),

@@ -11,11 +11,11 @@ from neurorl.registry import component
 
 @component
 def consistency() -> Term:
-  """One less the cosine between an embedding and the target's of that step.
+  """One less the cosine between what is imagined and the target's embedding.
 
-  Within `unrolled` the embedding is the imagined one.
+  For use within `unrolled`: what was seen itself is not moved.
 
-  Ye et al. (2021), https://arxiv.org/abs/2111.00210
+  Ye et al. (2021), https://arxiv.org/abs/2111.00210, without its projection
 
   Returns:
     The term.
@@ -25,7 +25,8 @@ def consistency() -> Term:
     imagined = inputs.online["embedding"][:-1]
     seen = inputs.target["embedding"][:-1]
     distance = optax.cosine_distance(imagined, seen, epsilon=1e-6)
-    loss = jnp.where(inputs.absorbing > 0, 0.0, distance)
+    counts = (inputs.absorbing == 0) & (inputs.depth > 0)
+    loss = jnp.where(counts, distance, 0.0)
     return TermOutput(loss, loss, {})
 
   return term

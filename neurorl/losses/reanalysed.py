@@ -48,7 +48,7 @@ def reanalysed(
 
   Raises:
     ValueError: if a number is out of range or, at build, if the agent has no
-      model.
+      model, or the search needs what is not replayed.
   """
   planning.check(search, num_simulations, "reanalysed")
   if not 0.0 < fraction <= 1.0:
@@ -63,6 +63,16 @@ def reanalysed(
       )
     inner = loss(agent, task)
     simulator = model(agent, task, heads, "target")
+    if simulator.needs_environment:
+      raise ValueError(
+        "reanalysed.model must be @learned_model(): the states of environments "
+        "are not replayed"
+      )
+    if task.environment.invalid_actions is not None:
+      raise ValueError(
+        f"reanalysed cannot know the invalid actions of "
+        f"{task.environment.spec.name}, which are not replayed"
+      )
 
     def again(inputs: LossInputs, key) -> Plan:
       length, batch = inputs.mask.shape

@@ -56,12 +56,13 @@ def regression(
 
 
 def _beyond_support(codec: Codec, encoded: Array, mask: Array) -> Metrics:
-  """How many targets a codec cannot mean, and how far the furthest is out."""
+  """How many targets a codec cannot mean, and how far they reach."""
   if math.isinf(codec.low):
     return {}
   low, high = codec.low - 1e-4, codec.high + 1e-4
-  size = jnp.where(mask > 0, abs(encoded), 0.0)
+  counts = mask > 0
   return {
     "beyond_support": ((encoded < low) | (encoded > high)).astype(jnp.float32),
-    "largest_target": size.max(),
+    "least_target": jnp.where(counts, encoded, codec.high).min(),
+    "greatest_target": jnp.where(counts, encoded, codec.low).max(),
   }

@@ -18,10 +18,12 @@ from neurorl.loss_types import (
   LossOutput,
   LossRecipe,
 )
+from neurorl.ops import episodes
 from neurorl.registry import component
 from neurorl.types import (
   Agent,
   Array,
+  Key,
   Outputs,
   Task,
   TimeStep,
@@ -50,14 +52,17 @@ def unrolled(
 
   Every step is a root, from which the model follows the recorded actions. A
   terminated episode goes on in absorbing states of no reward and no value; what
-  lies beyond a time-out is unknown and does not count. The loss of a root
-  weighs 1, that of each imagined step 1 / `steps`.
+  lies beyond a time-out is unknown and does not count. The loss of a root and
+  of the transition from it weighs 1, that of each imagined state and of the
+  transition from it 1 / `steps`. Bootstraps that read the online outputs read
+  what is imagined.
 
   Schrittwieser et al. (2020), https://arxiv.org/abs/1911.08265
 
   Args:
     loss: what is applied at every depth, such as `@losses()`.
-    steps: actions that the model follows, at least 1.
+    steps: states that the model imagines of each root, at least 1; it follows
+      one action more, for the transition from the last.
     gradient_scale: by which a gradient is multiplied at every imagined step.
 
   Returns:
@@ -90,17 +95,23 @@ def unrolled(
           f"these have {length}; bind the buffer's sequence_length"
         )
 
-      def body(carry, key):
+      def body(carry, depth_and_key):
         imagined, state = carry
-        outputs, following = _follow(inputs, imagined, key, gradient_scale)
+        depth, key = depth_and_key
+        model_key, loss_key = jax.random.split(key)
+        outputs, following = _follow(
+          inputs, imagined, model_key, gradient_scale
+        )
         here = _relabel(inputs, imagined, outputs)
+        here = here._replace(depth=depth, key=loss_key)
         output, state = inner.apply(params, state, here, weights)
         return (following, state), output
 
       last = inputs.steps.timestep.last
       root = _Imagined(inputs.online, ~last, jnp.zeros_like(last))
       keys = jax.random.split(inputs.key, steps + 1)
-      (_, state), outputs = jax.lax.scan(body, (root, state), keys)
+      depths = (jnp.arange(steps + 1), keys)
+      (_, state), outputs = jax.lax.scan(body, (root, state), depths)
       return _reduce(outputs, steps), state
 
     return Loss(inner.init, apply)
@@ -109,7 +120,7 @@ def unrolled(
 
 
 def _follow(
-  inputs: LossInputs, imagined: _Imagined, key, gradient_scale: float
+  inputs: LossInputs, imagined: _Imagined, key: Key, gradient_scale: float
 ) -> tuple[Outputs, _Imagined]:
   """Takes the recorded actions.
 
@@ -129,13 +140,12 @@ def _follow(
   outputs |= {n: x for n, x in predicted.items() if n not in outputs}
   states = {name: predicted[name] for name in imagined.outputs}
   timestep = inputs.steps.timestep
-  terminates = timestep.last & (timestep.discount == 0.0)
   absorbing = _later(imagined.absorbing)
-  timed_out = timestep.last & ~terminates & ~absorbing
+  timed_out = episodes.time_outs(timestep) & ~absorbing
   following = _Imagined(
     outputs=jax.tree.map(_later, states),
     valid=_later(imagined.valid) & ~timed_out,
-    absorbing=absorbing | terminates,
+    absorbing=absorbing | episodes.terminations(timestep),
   )
   return outputs, following
 

@@ -65,10 +65,6 @@ class GatedCore(hk.Module):
     """Advances by one step; returns the output `[B, H]` and the state."""
     raise NotImplementedError
 
-  def scan(self, weights: Tree, inputs: Tree, reset: Array, state: Tree):
-    """Applies `cell` over time, a reset leaving zeros; as `unroll` returns."""
-    raise NotImplementedError
-
   def recurrent_weights(self) -> Tree:
     """Returns what `cell` multiplies its state with."""
     return self._weights("w_h", self.hidden_size)
@@ -106,9 +102,13 @@ class GatedCore(hk.Module):
   def unroll(self, x: Array, reset: Array, state: Tree) -> tuple[Array, Tree]:
     """Advances by `[T, B, ...]` steps."""
     weights, inputs = self.recurrent_weights(), self.project(x)
-    if not self.learn_initial_state:
-      return self.scan(weights, inputs, reset, state)
-    initial = self.initial_state(x.shape[1])
+    if self.learn_initial_state:
+      return GatedCore.scan(self, weights, inputs, reset, state)
+    return self.scan(weights, inputs, reset, state)
+
+  def scan(self, weights: Tree, inputs: Tree, reset: Array, state: Tree):
+    """Applies `cell` over time; a subclass may do it faster for zeros."""
+    initial = self.initial_state(reset.shape[1])
 
     def body(state, inputs_and_reset):
       inputs, begins = inputs_and_reset
@@ -159,7 +159,7 @@ class LSTM(GatedCore):
     return hidden, LSTMState(hidden, cell)
 
   def scan(self, weights: Array, inputs: Array, reset: Array, state: LSTMState):
-    """Applies `cell` over time, a reset leaving zeros."""
+    """Applies `cell` over time where a reset leaves zeros."""
     hidden, cell = gated_scans.lstm(weights, inputs, reset, *state)
     return hidden, LSTMState(hidden[-1], cell[-1])
 
@@ -191,7 +191,7 @@ class GRU(GatedCore):
     return state, state
 
   def scan(self, weights, inputs, reset: Array, state: Array):
-    """Applies `cell` over time, a reset leaving zeros."""
+    """Applies `cell` over time where a reset leaves zeros."""
     states = gated_scans.gru(weights, inputs, reset, state)
     return states, states[-1]
 

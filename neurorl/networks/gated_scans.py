@@ -3,6 +3,7 @@
 Differentiating a scan adds to the gradient of the recurrent weights at every
 step, a matrix product of its own. Here the backward scan does only what is
 sequential; all that is not is done for all times at once, before and after it.
+Gradients are those of reverse mode; forward mode is not defined.
 """
 
 from __future__ import annotations
@@ -92,21 +93,20 @@ def _lstm_back(saved, by_output):
   # gradient of the cell keeps over a step.
   by_cell = jnp.concatenate([candidate * di, 2 * i * dg, cell_before * df], -1)
   by_hidden, cell_by_hidden = tanh * do, o * (1.0 - jnp.square(tanh))
-  keep = 1.0 - reset[..., None].astype(gates.dtype)
-  kept = f * keep
 
   def body(carry, now):
     dh, dc = carry
-    dh_here, dc_here, by_cell, by_hidden, cell_by_hidden, keep, kept = now
+    dh_here, dc_here, by_cell, by_hidden, cell_by_hidden, f, reset = now
     dh += dh_here
     dc += dc_here + dh * cell_by_hidden
     dgates = jnp.concatenate(
       [jnp.concatenate([dc, dc, dc], -1) * by_cell, dh * by_hidden], -1
     )
-    return (keep * (dgates @ weights.T), kept * dc), dgates
+    dh, dc = (_where_kept(reset, x) for x in (dgates @ weights.T, f * dc))
+    return (dh, dc), dgates
 
   zeros = jnp.zeros_like(cells[0])
-  factors = (*by_output, by_cell, by_hidden, cell_by_hidden, keep, kept)
+  factors = (*by_output, by_cell, by_hidden, cell_by_hidden, f, reset)
   (dh, dc), dgates = jax.lax.scan(body, (zeros, zeros), factors, reverse=True)
   return _weight_gradient(hidden_before, dgates), dgates, None, dh, dc
 
@@ -168,24 +168,23 @@ def _gru_back(saved, by_output):
   weights, reset, gates, candidates, before = saved
   z, r = jnp.split(gates, 2, axis=-1)
   dz, dr = jnp.split(gates * (1.0 - gates), 2, axis=-1)
-  keep = 1.0 - reset[..., None].astype(gates.dtype)
   candidate_by_state = z * (1.0 - jnp.square(candidates))
   z_by_state, r_by_product = (candidates - before) * dz, before * dr
 
   def body(dh, now):
-    dh_here, candidate_by_state, z_by_state, r_by_product, r, kept, keep = now
+    dh_here, candidate_by_state, z_by_state, r_by_product, r, kept, reset = now
     dh += dh_here
     dcandidate = dh * candidate_by_state
     dproduct = dcandidate @ weights[1].T
     dgates = jnp.concatenate([dh * z_by_state, dproduct * r_by_product], -1)
-    dh = keep * (dh * kept + dproduct * r + dgates @ weights[0].T)
-    return dh, (dgates, dcandidate)
+    dh = dh * kept + dproduct * r + dgates @ weights[0].T
+    return _where_kept(reset, dh), (dgates, dcandidate)
 
   factors = (by_output, candidate_by_state, z_by_state, r_by_product, r)
   dh, by_inputs = jax.lax.scan(
     body,
     jnp.zeros_like(before[0]),
-    (*factors, 1.0 - z, keep),
+    (*factors, 1.0 - z, reset),
     reverse=True,
   )
   by_weights = (

@@ -48,6 +48,30 @@ def discounts(timestep: TimeStep, gamma: float | Array) -> Array:
   return gamma * timestep.discount[1:].astype(jnp.float32)
 
 
+def terminations(timestep: TimeStep) -> Array:
+  """Marks the steps where an episode ended for good.
+
+  Args:
+    timestep: `[...]`.
+
+  Returns:
+    `[...]` bool.
+  """
+  return timestep.last & (timestep.discount == 0.0)
+
+
+def time_outs(timestep: TimeStep) -> Array:
+  """Marks the steps where time ran out, and the episode would have gone on.
+
+  Args:
+    timestep: `[...]`.
+
+  Returns:
+    `[...]` bool.
+  """
+  return timestep.last & (timestep.discount != 0.0)
+
+
 def traces(timestep: TimeStep, lambda_: float | Array) -> Array:
   """Cuts eligibility traces where episodes end.
 

@@ -13,18 +13,24 @@ Model`; decorate the function of hyperparameters that returns the recipe with
 """
 
 from neurorl.search.models import (
+  Heads,
   Model,
   ModelRecipe,
+  Root,
   environment_model,
   learned_model,
 )
-from neurorl.search.planning import Plan, Search, plan
+from neurorl.search.planning import Plan, Search, accepts, check, plan
 
 __all__ = [
+  "Heads",
   "Model",
   "ModelRecipe",
   "Plan",
+  "Root",
   "Search",
+  "accepts",
+  "check",
   "environment_model",
   "learned_model",
   "plan",

@@ -73,10 +73,13 @@ class Model(NamedTuple):
   Attributes:
     root: `(root) -> node`, what is kept of the state where it begins.
     step: `(params, key, action [B], node) -> (Outcome, node)`.
+    needs_environment: whether a root must have the environment's state, which
+      only who acts has.
   """
 
   root: Callable[[Root], Tree]
   step: Callable[[Params, Key, Array, Tree], tuple[Outcome, Tree]]
+  needs_environment: bool
 
 
 # (agent, task, heads, mode) -> Model
@@ -118,12 +121,12 @@ def environment_model() -> ModelRecipe:
   def build(agent: Agent, task: Task, heads: Heads, mode: Mode) -> Model:
     environment = task.environment
 
-    def root(root: Root) -> _Node:
-      value = outputs_lib.read(root.outputs, heads.value, "environment_model")
-      timestep = root.timestep
+    def root(begin: Root) -> _Node:
+      value = outputs_lib.read(begin.outputs, heads.value, "environment_model")
+      timestep = begin.timestep
       return _Node(
-        root.env_state,
-        root.agent_state,
+        begin.env_state,
+        begin.agent_state,
         value,
         timestep.last,
         timestep.discount,
@@ -165,7 +168,7 @@ def environment_model() -> ModelRecipe:
       )
       return outcome, following
 
-    return Model(root, step)
+    return Model(root, step, needs_environment=True)
 
   return build
 
@@ -213,6 +216,8 @@ def learned_model(
       )
       return outcome, embedding
 
-    return Model(lambda root: root.outputs["embedding"], step)
+    return Model(
+      lambda begin: begin.outputs["embedding"], step, needs_environment=False
+    )
 
   return build

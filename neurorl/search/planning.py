@@ -92,6 +92,15 @@ def plan(
   """
   import mctx
 
+  logits = outputs_lib.read(root.outputs, heads.policy, "search", "logits")
+  value = outputs_lib.read(root.outputs, heads.value, "search")
+  if value.ndim != 1 or logits.ndim != 2:
+    raise ValueError(
+      f"search reads head '{heads.policy}' for logits of every action and head "
+      f"'{heads.value}' for one value, but they have shapes "
+      f"{list(logits.shape)} and {list(value.shape)} by environment"
+    )
+
   def recurrent(params, key, action, node):
     outcome, node = model.step(params, key, action, node)
     output = mctx.RecurrentFnOutput(
@@ -106,10 +115,8 @@ def plan(
     params=params,
     rng_key=key,
     root=mctx.RootFnOutput(
-      prior_logits=outputs_lib.read(
-        root.outputs, heads.policy, "search", "logits"
-      ),
-      value=outputs_lib.read(root.outputs, heads.value, "search"),
+      prior_logits=logits,
+      value=value,
       embedding=model.root(root),
     ),
     recurrent_fn=recurrent,

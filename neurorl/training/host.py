@@ -186,17 +186,20 @@ class _Host:
     """Says once of each term that its head cannot mean its targets."""
     messages = []
     for name in sorted({name for row in rows for name in row}):
-      if not name.endswith("/beyond_support") or name in self._warned:
+      told = name in self._warned or name.startswith("imagined/")
+      if told or not name.endswith("/beyond_support"):
         continue
       part = max(row[name] for row in rows)
       if part > _MUCH_BEYOND_SUPPORT:
         self._warned.add(name)
         term = name.removesuffix("/beyond_support")
-        largest = max(row[f"{term}/largest_target"] for row in rows)
+        least = min(row[f"{term}/least_target"] for row in rows)
+        greatest = max(row[f"{term}/greatest_target"] for row in rows)
         messages.append(
           f"warning: {part:.1%} of the targets of '{term}' are beyond the "
-          f"support of its head's codec; the largest is about {largest:.4g} "
-          "after the transform: widen the codec's low and high"
+          f"support of its head's codec; they reach from about {least:.4g} to "
+          f"about {greatest:.4g} after the transform: widen the codec's low "
+          "and high"
         )
     return messages
 

@@ -138,6 +138,7 @@ def make(
       online=online,
       target=target,
       absorbing=jnp.zeros_like(mask),
+      depth=jnp.int32(0),
       agent=agent,
       params=params["agent"],
       target_params=target_params,

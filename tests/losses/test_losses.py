@@ -249,47 +249,49 @@ def test_cross_entropy_by_hand():
       "r/target": (1 + 0.25 - 0.5 + 3) / 4,
       "r/absolute_error": (1.25 + 0.5 + 0.25 + 3.25) / 4,
       "r/beyond_support": 1 / 4,
-      "r/largest_target": 3,
+      "r/least_target": -0.5,
+      "r/greatest_target": 3,
     },
     rel=1e-4,
   )
 
 
 @pytest.mark.parametrize(
-  ("codec", "beyond", "largest"),
+  ("codec", "beyond", "reach"),
   [
-    (codecs.two_hot(-4.0, 4.0, 9), 0, 3),
-    (codecs.two_hot(-0.5, 3.0, 9), 0, 3),
-    (codecs.two_hot(-0.4, 3.0, 9), 1 / 4, 3),
-    (codecs.two_hot(0.5, 2.0, 9), 3 / 4, 3),
-    (codecs.bernoulli(), 2 / 4, 3),
+    (codecs.two_hot(-4.0, 4.0, 9), 0, (-0.5, 3)),
+    (codecs.two_hot(-0.5, 3.0, 9), 0, (-0.5, 3)),
+    (codecs.two_hot(-0.4, 3.0, 9), 1 / 4, (-0.5, 3)),
+    (codecs.two_hot(0.5, 2.0, 9), 3 / 4, (-0.5, 3)),
+    (codecs.bernoulli(), 2 / 4, (-0.5, 3)),
     # sqrt(3 + 1) - 1 + .03 is what a head is asked for.
     (
       codecs.two_hot(-2.0, 1.1, 5, transforms.signed_hyperbolic(0.01)),
       0,
-      1.03,
+      (-(1.5**0.5 - 1 + 0.005), 1.03),
     ),
     (
       codecs.two_hot(-2.0, 1.0, 5, transforms.signed_hyperbolic(0.01)),
       1 / 4,
-      1.03,
+      (-(1.5**0.5 - 1 + 0.005), 1.03),
     ),
   ],
 )
 @pytest.mark.parametrize(
   "distance", [losses.cross_entropy(), losses.squared_error()]
 )
-def test_targets_beyond_a_support_are_counted(codec, beyond, largest, distance):
+def test_targets_beyond_a_support_are_counted(codec, beyond, reach, distance):
   metrics = rewarded(jnp.zeros((4, 2, *codec.shape)), codec, distance).metrics
   assert float(metrics["r/beyond_support"]) == beyond
-  np.testing.assert_allclose(metrics["r/largest_target"], largest, rtol=1e-5)
+  found = [metrics["r/least_target"], metrics["r/greatest_target"]]
+  np.testing.assert_allclose(found, reach, rtol=1e-5)
 
 
 def test_a_scalar_without_bounds_has_no_support():
   metrics = rewarded(
     jnp.zeros((4, 2)), codecs.SCALAR, losses.squared_error()
   ).metrics
-  assert not {"r/beyond_support", "r/largest_target"} & set(metrics)
+  assert not {"r/beyond_support", "r/least_target"} & set(metrics)
 
 
 def test_a_head_of_discounts_by_hand():
@@ -406,9 +408,9 @@ def test_nobody_acts_where_a_model_has_imagined_the_end():
   np.testing.assert_allclose(gradient, expected / 4, atol=1e-6)
 
 
-def consistent(imagined, seen, absorbing=((0, 0),) * 3):
+def consistent(imagined, seen, absorbing=((0, 0),) * 3, depth=2):
   case = loss_inputs(
-    STEPS, 0.5, {"embedding": imagined}, {"embedding": seen}
+    STEPS, 0.5, {"embedding": imagined}, {"embedding": seen}, depth=depth
   )._replace(absorbing=jnp.asarray(absorbing, jnp.float32))
   return apply(losses.losses(terms={"c": losses.consistency()}), case)
 
@@ -433,6 +435,8 @@ def test_consistency_by_hand(imagined, distance):
   output = consistent(embedding, SEEN)
   np.testing.assert_allclose(output.loss, distance / 4, atol=1e-6)
   np.testing.assert_allclose(output.errors[0, 1], distance, atol=1e-6)
+  # What was seen itself is no imagination.
+  np.testing.assert_array_equal(consistent(embedding, SEEN, depth=0).loss, 0)
 
 
 def test_consistency_turns_what_is_imagined_to_what_is_seen():

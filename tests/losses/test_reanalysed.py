@@ -9,6 +9,7 @@ from neurorl import losses, search
 from neurorl.loss_types import Loss, LossOutput
 from neurorl.ops.codecs import SCALAR
 from neurorl.types import Agent, Task
+from tests import plans
 from tests.sequences import loss_inputs, timesteps
 
 PAYS = jnp.array([0.1, 0.9, 0.5])
@@ -58,7 +59,7 @@ def apply(recorded, read=("search_policy", "search_value"), **settings):
     num_simulations=30,
     **settings,
   )
-  loss = recipe(AGENT, Task(None, 0.9))
+  loss = recipe(AGENT, Task(plans.chain(2), 0.9))
   return loss.apply((), (), inputs, np.ones(2))[0].metrics
 
 
@@ -92,5 +93,12 @@ def test_mistakes_are_named():
     losses.reanalysed(*parts, num_simulations=0)
   with pytest.raises(ValueError, match=r"reanalysed\.fraction must be in"):
     losses.reanalysed(*parts, fraction=0.0)
+  task = Task(plans.chain(2), 0.9)
+  environment_model = (parts[0], search.environment_model(), parts[2])
+  with pytest.raises(ValueError, match=r"reanalysed\.model must be"):
+    losses.reanalysed(*environment_model)(AGENT, task)
+  masked = plans.chain(2)._replace(invalid_actions=lambda state: None)
+  with pytest.raises(ValueError, match="cannot know the invalid actions"):
+    losses.reanalysed(*parts)(AGENT, Task(masked, 0.9))
   with pytest.raises(ValueError, match=r"bind agent\.dynamics ="):
     losses.reanalysed(*parts)(AGENT._replace(imagine=None), None)
