@@ -69,6 +69,8 @@ def sizes(file, core="lstm"):
     "alphazero_puct.gin": SEARCH,
     "muzero.gin": MUZERO,
     "gumbel_muzero.gin": MUZERO,
+    "alphazero_deep_sea.gin": SEARCH,
+    "muzero_reanalyse.gin": MUZERO + "reanalysed.num_simulations = 4\n",
   }[file]
   return text.replace("{core}", core)
 

@@ -18,6 +18,8 @@ ALGORITHMS = [
   "alphazero_puct.gin",
   "muzero.gin",
   "gumbel_muzero.gin",
+  "alphazero_deep_sea.gin",
+  "muzero_reanalyse.gin",
 ]
 ENVIRONMENTS = sorted(path.name for path in GIN_CONFIGS.glob("env_*.gin"))
 

@@ -14,9 +14,11 @@ PAIRS = [
   ("dqn.gin", "env_cartpole.gin"),
   ("qlearning.gin", "env_catch.gin"),
   ("alphazero.gin", "env_cartpole.gin"),
-  ("alphazero_puct.gin", "env_deep_sea.gin"),
+  ("alphazero_puct.gin", "env_catch.gin"),
   ("muzero.gin", "env_minatar_breakout.gin"),
   ("gumbel_muzero.gin", "env_catch.gin"),
+  ("muzero_reanalyse.gin", "env_catch.gin"),
+  ("alphazero_deep_sea.gin", "env_deep_sea.gin"),
 ]
 
 

@@ -17,8 +17,10 @@ from neurorl.types import (
   ActorRecipe,
   Agent,
   Array,
+  Key,
   Schedule,
   Task,
+  Tree,
 )
 
 
@@ -92,7 +94,6 @@ def epsilon_greedy(
     def step(
       params, key, timestep, env_state, agent_state, actor_state, progress
     ):
-      del env_state
       agent_key, explore_key, action_key = jax.random.split(key, 3)
       outputs, agent_state = agent.step(
         params, agent_key, timestep, agent_state, "acting"
@@ -104,8 +105,9 @@ def epsilon_greedy(
         probability = schedules.as_schedule(epsilon)(progress)
       batch = q.shape[:-1]
       explore = jax.random.uniform(explore_key, batch) < probability
-      random = jax.random.randint(action_key, batch, 0, num_actions)
-      action = jnp.where(explore, random, _best(q))
+      valid = _valid(task, env_state)
+      random = _any(action_key, batch, num_actions, valid)
+      action = jnp.where(explore, random, _best(q, valid))
       return ActorOutput(action, {"q": q}, agent_state, actor_state)
 
     return Actor(init, step)
@@ -133,17 +135,35 @@ def greedy(head: str = "q") -> ActorRecipe:
     def step(
       params, key, timestep, env_state, agent_state, actor_state, progress
     ):
-      del env_state, progress
+      del progress
       outputs, agent_state = agent.step(
         params, key, timestep, agent_state, "evaluating"
       )
       q = outputs_lib.read(outputs, head, "greedy")
-      return ActorOutput(_best(q), {"q": q}, agent_state, actor_state)
+      action = _best(q, _valid(task, env_state))
+      return ActorOutput(action, {"q": q}, agent_state, actor_state)
 
     return Actor(lambda key, num_envs: (), step)
 
   return build
 
 
-def _best(q: Array) -> Array:
+def _valid(task: Task, env_state: Tree) -> Array | None:
+  """The actions that are allowed, `[B, A]`; None for all."""
+  mask = task.environment.invalid_actions
+  return None if mask is None else ~jax.vmap(mask)(env_state)
+
+
+def _best(q: Array, valid: Array | None) -> Array:
+  if valid is not None:
+    q = jnp.where(valid, q, -jnp.inf)
   return jnp.argmax(q, axis=-1).astype(jnp.int32)
+
+
+def _any(
+  key: Key, batch: tuple[int, ...], num_actions: int, valid: Array | None
+) -> Array:
+  if valid is None:
+    return jax.random.randint(key, batch, 0, num_actions)
+  logits = jnp.where(valid, 0.0, -jnp.inf)
+  return jax.random.categorical(key, logits).astype(jnp.int32)

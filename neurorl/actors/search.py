@@ -7,10 +7,10 @@ from typing import Any
 
 import jax
 
+from neurorl import search as search_lib
 from neurorl.ops import schedules, spaces
 from neurorl.registry import component
-from neurorl.search import ModelRecipe, Search, plan, planning
-from neurorl.search.models import Heads, Root
+from neurorl.search import Heads, ModelRecipe, Root, Search
 from neurorl.types import (
   Actor,
   ActorOutput,
@@ -62,10 +62,10 @@ def search_actor(
     ValueError: if there are no simulations, the policy has no temperature or,
       at build, if actions are not discrete.
   """
-  planning.check(search, num_simulations, "search_actor")
+  search_lib.check(search, num_simulations, "search_actor")
   if temperature is not None:
     schedules.check("search_actor.temperature", temperature, 0.0)
-    if not planning.accepts(search, "temperature"):
+    if not search_lib.accepts(search, "temperature"):
       raise ValueError(
         f"search_actor.temperature = {temperature}: this search has none; bind "
         "its gumbel_scale, or search = @mctx.muzero_policy()"
@@ -77,7 +77,7 @@ def search_actor(
       return {
         name: value
         for name, value in _NOISELESS.items()
-        if planning.accepts(search, name)
+        if search_lib.accepts(search, name)
       }
     if temperature is None:
       return {}
@@ -96,7 +96,7 @@ def search_actor(
       outputs, agent_state = agent.step(
         params, agent_key, timestep, agent_state, mode
       )
-      found = plan(
+      found = search_lib.plan(
         search,
         simulator,
         heads,

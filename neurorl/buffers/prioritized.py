@@ -10,14 +10,7 @@ import jax.numpy as jnp
 from neurorl.buffers import ring as ring_lib
 from neurorl.ops import schedules
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  Batch,
-  Buffer,
-  BufferRecipe,
-  Schedule,
-  Step,
-)
+from neurorl.types import Array, Batch, Buffer, BufferRecipe, Schedule, Step
 
 # Keeps a sequence without error from never being drawn again.
 _LEAST_PRIORITY = 1e-6

@@ -14,11 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from neurorl.types import (
-  Array,
-  Step,
-  Tree,
-)
+from neurorl.types import Array, Step, Tree
 
 
 class RingState(NamedTuple):

@@ -7,12 +7,7 @@ import jax.numpy as jnp
 
 from neurorl.buffers import ring as ring_lib
 from neurorl.registry import component
-from neurorl.types import (
-  Batch,
-  Buffer,
-  BufferRecipe,
-  Step,
-)
+from neurorl.types import Batch, Buffer, BufferRecipe, Step
 
 
 @component

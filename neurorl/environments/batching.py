@@ -8,13 +8,7 @@ from typing import NamedTuple
 import jax
 
 from neurorl.ops import trees
-from neurorl.types import (
-  Array,
-  Environment,
-  EnvironmentSpec,
-  TimeStep,
-  Tree,
-)
+from neurorl.types import Array, Environment, EnvironmentSpec, TimeStep, Tree
 
 
 class BatchedEnvironment(NamedTuple):

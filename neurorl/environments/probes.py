@@ -14,12 +14,7 @@ import jax.numpy as jnp
 from neurorl import registry
 from neurorl.environments.timesteps import restart, transition
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  DiscreteActions,
-  Environment,
-  EnvironmentSpec,
-)
+from neurorl.types import Array, DiscreteActions, Environment, EnvironmentSpec
 
 # Kind -> transitions of its longest episode; a kind's place is its code.
 _LENGTHS = {

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from neurorl.types import (
-  Array,
-  TimeStep,
-  Tree,
-)
+from neurorl.types import Array, TimeStep, Tree
 
 
 def restart(observation: Tree) -> TimeStep:

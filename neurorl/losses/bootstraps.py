@@ -14,9 +14,7 @@ from neurorl.loss_types import LossInputs
 from neurorl.losses.predictions import select
 from neurorl.ops import outputs as outputs_lib
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-)
+from neurorl.types import Array
 
 Bootstrap = Callable[[LossInputs], Array]
 

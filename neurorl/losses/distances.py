@@ -8,10 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  Codec,
-)
+from neurorl.types import Array, Codec
 
 # (codec, raw [T, B, *codec.shape], target [T, B] in the network's units)
 Distance = Callable[[Codec, Array, Array], Array]

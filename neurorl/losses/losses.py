@@ -18,11 +18,7 @@ from neurorl.loss_types import (
 )
 from neurorl.ops import schedules, trees
 from neurorl.registry import component
-from neurorl.types import (
-  Agent,
-  Schedule,
-  Task,
-)
+from neurorl.types import Agent, Schedule, Task
 
 
 @component

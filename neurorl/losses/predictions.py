@@ -10,10 +10,7 @@ import jax.numpy as jnp
 from neurorl.loss_types import LossInputs
 from neurorl.ops import outputs as outputs_lib
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  Codec,
-)
+from neurorl.types import Array, Codec
 
 
 class Predicted(NamedTuple):

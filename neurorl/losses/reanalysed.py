@@ -8,10 +8,10 @@ import math
 import jax
 import jax.numpy as jnp
 
+from neurorl import search as search_lib
 from neurorl.loss_types import Loss, LossInputs, LossRecipe
 from neurorl.registry import component
-from neurorl.search import ModelRecipe, Plan, Search, plan, planning
-from neurorl.search.models import Heads, Root
+from neurorl.search import Heads, ModelRecipe, Plan, Root, Search
 from neurorl.types import Agent, Array, Task, Tree
 
 
@@ -50,7 +50,7 @@ def reanalysed(
     ValueError: if a number is out of range or, at build, if the agent has no
       model, or the search needs what is not replayed.
   """
-  planning.check(search, num_simulations, "reanalysed")
+  search_lib.check(search, num_simulations, "reanalysed")
   if not 0.0 < fraction <= 1.0:
     raise ValueError(f"reanalysed.fraction must be in (0, 1], got {fraction}")
   heads = Heads(policy_head, value_head)
@@ -78,7 +78,7 @@ def reanalysed(
       length, batch = inputs.mask.shape
       columns = math.ceil(fraction * batch)
       root = _rows(inputs, columns)
-      found = plan(
+      found = search_lib.plan(
         search,
         simulator,
         heads,

@@ -12,11 +12,7 @@ from neurorl.losses.distances import Distance
 from neurorl.losses.predictions import Prediction
 from neurorl.losses.targets import Target
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  Codec,
-  Metrics,
-)
+from neurorl.types import Array, Codec, Metrics
 
 
 @component

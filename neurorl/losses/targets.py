@@ -14,9 +14,7 @@ from neurorl.loss_types import LossInputs
 from neurorl.losses.bootstraps import Bootstrap
 from neurorl.ops import episodes, returns
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-)
+from neurorl.types import Array
 
 Target = Callable[[LossInputs], Array]
 # (rewards, discounts, values, inputs) -> returns, [T, B] each

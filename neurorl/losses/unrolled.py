@@ -12,22 +12,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from neurorl.loss_types import (
-  Loss,
-  LossInputs,
-  LossOutput,
-  LossRecipe,
-)
+from neurorl.loss_types import Loss, LossInputs, LossOutput, LossRecipe
 from neurorl.ops import episodes
 from neurorl.registry import component
-from neurorl.types import (
-  Agent,
-  Array,
-  Key,
-  Outputs,
-  Task,
-  TimeStep,
-)
+from neurorl.types import Agent, Array, Key, Outputs, Task, TimeStep
 
 
 class _Imagined(NamedTuple):

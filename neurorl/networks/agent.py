@@ -14,13 +14,7 @@ from neurorl.networks.dynamics import DynamicsRecipe, Normalise
 from neurorl.networks.heads import Head, HeadRecipe
 from neurorl.networks.torsos import TorsoRecipe
 from neurorl.registry import component
-from neurorl.types import (
-  Agent,
-  AgentRecipe,
-  Codec,
-  EnvironmentSpec,
-  TimeStep,
-)
+from neurorl.types import Agent, AgentRecipe, Codec, EnvironmentSpec, TimeStep
 
 EMBEDDING = "embedding"
 

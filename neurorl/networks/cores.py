@@ -17,10 +17,7 @@ import jax.numpy as jnp
 from neurorl.networks import gated_scans
 from neurorl.ops import trees
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  Tree,
-)
+from neurorl.types import Array, Tree
 
 
 class Core(Protocol):

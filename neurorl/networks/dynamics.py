@@ -11,11 +11,7 @@ import jax.numpy as jnp
 from neurorl.networks.cores import GRU
 from neurorl.networks.torsos import Activation, Layers, check_sizes
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  DiscreteActions,
-  EnvironmentSpec,
-)
+from neurorl.types import Array, DiscreteActions, EnvironmentSpec
 
 # (embedding [..., D], action [...]) -> embedding [..., D]
 Dynamics = Callable[[Array, Array], Array]

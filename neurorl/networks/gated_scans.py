@@ -11,9 +11,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from neurorl.types import (
-  Array,
-)
+from neurorl.types import Array
 
 
 def _where_kept(reset: Array, x: Array) -> Array:

@@ -17,13 +17,7 @@ from neurorl.networks.torsos import Activation, Layers, check_sizes
 from neurorl.ops import spaces
 from neurorl.ops.codecs import SCALAR
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  Codec,
-  EnvironmentSpec,
-  Mode,
-  TimeStep,
-)
+from neurorl.types import Array, Codec, EnvironmentSpec, Mode, TimeStep
 
 # The timestep is None where a model imagines: there is none.
 Head = Callable[[Array, TimeStep | None, Mode], Mapping[str, Array]]

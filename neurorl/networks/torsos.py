@@ -11,10 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  Tree,
-)
+from neurorl.types import Array, Tree
 
 Activation = Callable[[Array], Array]
 # Observation spec -> module, inside `hk.transform`.

@@ -13,11 +13,7 @@ import optax
 
 from neurorl.ops.transforms import IDENTITY
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  Codec,
-  Transform,
-)
+from neurorl.types import Array, Codec, Transform
 
 SCALAR = Codec((), jnp.asarray, IDENTITY, None, -math.inf, math.inf)
 

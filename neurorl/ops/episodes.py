@@ -16,10 +16,7 @@ from __future__ import annotations
 import chex
 import jax.numpy as jnp
 
-from neurorl.types import (
-  Array,
-  TimeStep,
-)
+from neurorl.types import Array, TimeStep
 
 
 def valid_transitions(timestep: TimeStep) -> Array:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from neurorl import registry
-from neurorl.types import (
-  Array,
-  Outputs,
-)
+from neurorl.types import Array, Outputs
 
 
 def read(

@@ -12,9 +12,7 @@ import functools
 import chex
 import jax
 
-from neurorl.types import (
-  Array,
-)
+from neurorl.types import Array
 
 
 def one_step_returns(rewards: Array, discounts: Array, values: Array) -> Array:

@@ -11,10 +11,7 @@ import math
 import jax.numpy as jnp
 
 from neurorl.registry import component
-from neurorl.types import (
-  Progress,
-  Schedule,
-)
+from neurorl.types import Progress, Schedule
 
 
 def as_schedule(value: float | Schedule) -> Schedule:

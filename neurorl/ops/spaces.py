@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from neurorl.types import (
-  DiscreteActions,
-  EnvironmentSpec,
-)
+from neurorl.types import DiscreteActions, EnvironmentSpec
 
 
 def num_actions(reader: str, spec: EnvironmentSpec) -> int:

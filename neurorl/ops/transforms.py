@@ -5,9 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from neurorl.registry import component
-from neurorl.types import (
-  Transform,
-)
+from neurorl.types import Transform
 
 
 @component

@@ -7,10 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from neurorl.types import (
-  Array,
-  Tree,
-)
+from neurorl.types import Array, Tree
 
 
 def where(condition: Array, x: Tree, y: Tree) -> Tree:

@@ -10,11 +10,7 @@ import jax.numpy as jnp
 
 from neurorl.ops import outputs as outputs_lib
 from neurorl.search.models import Heads, Model, Root
-from neurorl.types import (
-  Array,
-  Key,
-  Params,
-)
+from neurorl.types import Array, Key, Params
 
 # A policy of mctx, such as `mctx.gumbel_muzero_policy`, or a partial of one.
 Search = Callable[..., Any]

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from neurorl import registry
 from neurorl.loss_types import Loss
+from neurorl.ops import spaces
 from neurorl.training import learner
 from neurorl.training.evaluation import Evaluate
 from neurorl.training.experiment import Experiment
@@ -46,6 +47,7 @@ def check_environment(environment: Environment) -> None:
   again = jax.eval_shape(
     lambda: environment.step(key, environment.reset(key)[0], action)
   )
+  _check_invalid_actions(environment)
   scalar = jax.ShapeDtypeStruct((), jnp.float32)
   flag = jax.ShapeDtypeStruct((), jnp.bool_)
   timestep = TimeStep(spec.observation, scalar, scalar, flag, flag)
@@ -57,6 +59,21 @@ def check_environment(environment: Environment) -> None:
     differs = _difference(found, wanted)
     if differs:
       raise ValueError(f"environment {spec.name}, {where}{differs}")
+
+
+def _check_invalid_actions(environment: Environment) -> None:
+  if environment.invalid_actions is None:
+    return
+  spec = environment.spec
+  num_actions = spaces.num_actions("Environment.invalid_actions", spec)
+  mask = jax.eval_shape(
+    lambda: environment.invalid_actions(environment.reset(jax.random.key(0))[0])
+  )
+  if (mask.shape, mask.dtype) != ((num_actions,), jnp.bool_):
+    raise ValueError(
+      f"environment {spec.name}, invalid_actions is {mask.dtype}"
+      f"{list(mask.shape)}, not bool[{num_actions}]"
+    )
 
 
 def _difference(found: Tree, wanted: Tree) -> str:

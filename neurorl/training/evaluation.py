@@ -11,15 +11,7 @@ import jax.numpy as jnp
 
 from neurorl.environments import batch
 from neurorl.registry import component
-from neurorl.types import (
-  ActorRecipe,
-  Agent,
-  Array,
-  Key,
-  Params,
-  Progress,
-  Task,
-)
+from neurorl.types import ActorRecipe, Agent, Array, Key, Params, Progress, Task
 
 
 class EpisodeReport(NamedTuple):

@@ -12,9 +12,7 @@ import jax.numpy as jnp
 
 from neurorl.training.experiment import Experiment
 from neurorl.training.program import Program
-from neurorl.types import (
-  Array,
-)
+from neurorl.types import Array
 
 
 def over_seeds(function: Callable, num_seeds: int) -> Callable:

@@ -11,13 +11,7 @@ import optax
 
 from neurorl.ops import schedules
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  Params,
-  Progress,
-  Schedule,
-  Tree,
-)
+from neurorl.types import Array, Params, Progress, Schedule, Tree
 
 
 class Optimizer(NamedTuple):

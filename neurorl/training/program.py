@@ -21,15 +21,7 @@ from neurorl.ops import trees
 from neurorl.training import collect, contracts, learner
 from neurorl.training.evaluation import Evaluate
 from neurorl.training.experiment import Experiment
-from neurorl.types import (
-  Agent,
-  Array,
-  Buffer,
-  Key,
-  Metrics,
-  Progress,
-  Tree,
-)
+from neurorl.types import Agent, Array, Buffer, Key, Metrics, Progress, Tree
 
 
 class LoopState(NamedTuple):

@@ -9,10 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  Params,
-)
+from neurorl.types import Array, Params
 
 # (params, target params, updates so far [] int32) -> target params
 TargetUpdate = Callable[[Params, Params, Array], Params]

@@ -1,3 +1,5 @@
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,7 +52,9 @@ def task(spec):
   return Task(Environment(None, None, spec), 0.9)
 
 
-def act(recipe, batch=4000, fraction=0.0, seed=0, agent=TOY, state=None):
+def act(
+  recipe, batch=4000, fraction=0.0, seed=0, agent=TOY, state=None, env_state=()
+):
   actor = recipe(agent, task(DISCRETE))
   observation = jnp.arange(batch) % NUM_ACTIONS
   zeros = jnp.zeros(batch)
@@ -63,7 +67,7 @@ def act(recipe, batch=4000, fraction=0.0, seed=0, agent=TOY, state=None):
     jnp.float32(2.0),
     jax.random.key(seed),
     timestep,
-    (),
+    env_state,
     agent_state,
     state,
     progress,
@@ -90,6 +94,18 @@ def test_other_actions_are_uniform(epsilon):
     wanted = np.full(NUM_ACTIONS, epsilon / NUM_ACTIONS)
     wanted[action] += 1 - epsilon
     np.testing.assert_allclose(found, wanted, atol=0.06)
+
+
+@pytest.mark.parametrize("recipe", [epsilon_greedy(0.6), greedy()])
+def test_invalid_actions_are_not_taken(recipe, monkeypatch):
+  environment = Environment(None, None, DISCRETE)._replace(
+    invalid_actions=lambda state: jnp.arange(NUM_ACTIONS) == state
+  )
+  masked = Task(environment, 0.9)
+  monkeypatch.setattr(sys.modules[__name__], "task", lambda spec: masked)
+  # In each environment the best action is the one that is not allowed.
+  output, best = act(recipe, env_state=jnp.arange(4000) % NUM_ACTIONS)
+  assert (np.asarray(output.action) != best).all()
 
 
 def test_whether_and_what_are_drawn_apart():

@@ -9,9 +9,7 @@ import pytest
 
 from neurorl.buffers import prioritized, prioritized_replay
 from neurorl.ops.schedules import linear_schedule
-from neurorl.types import (
-  Progress,
-)
+from neurorl.types import Progress
 from tests.buffers.test_ring import PROGRESS, shapes, steps
 
 NUM_ENVS = 4

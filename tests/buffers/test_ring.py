@@ -14,11 +14,7 @@ import numpy as np
 import pytest
 
 from neurorl.buffers import prioritized_replay, uniform_replay
-from neurorl.types import (
-  Progress,
-  Step,
-  TimeStep,
-)
+from neurorl.types import Progress, Step, TimeStep
 
 PROGRESS = Progress(jnp.float32(0.5), jnp.int32(7))
 BATCH = 1024

@@ -3,11 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurorl import environments
-from neurorl.types import (
-  DiscreteActions,
-  Environment,
-  EnvironmentSpec,
-)
+from neurorl.types import DiscreteActions, Environment, EnvironmentSpec
 
 T, B = 24, 4
 

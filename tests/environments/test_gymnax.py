@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from neurorl import environments
-from neurorl.types import (
-  ContinuousActions,
-  DiscreteActions,
-)
+from neurorl.types import ContinuousActions, DiscreteActions
 
 # All that gymnax registers, but for MNISTBandit, which downloads its data.
 NAMES = (

@@ -8,11 +8,7 @@ import pytest
 
 from neurorl import networks
 from neurorl.ops import codecs
-from neurorl.types import (
-  ContinuousActions,
-  DiscreteActions,
-  EnvironmentSpec,
-)
+from neurorl.types import ContinuousActions, DiscreteActions, EnvironmentSpec
 from tests.sequences import random_params, timesteps
 
 T, B, A = 7, 3, 3

@@ -7,11 +7,7 @@ import numpy as np
 import pytest
 
 from neurorl import networks
-from neurorl.types import (
-  ContinuousActions,
-  DiscreteActions,
-  EnvironmentSpec,
-)
+from neurorl.types import ContinuousActions, DiscreteActions, EnvironmentSpec
 from tests.sequences import random_params
 
 T, B, D, A = 4, 3, 5, 3

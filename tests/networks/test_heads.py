@@ -6,11 +6,7 @@ import pytest
 
 from neurorl import networks
 from neurorl.ops import codecs, transforms
-from neurorl.types import (
-  ContinuousActions,
-  DiscreteActions,
-  EnvironmentSpec,
-)
+from neurorl.types import ContinuousActions, DiscreteActions, EnvironmentSpec
 from tests.sequences import random_params
 
 A, D = 3, 5

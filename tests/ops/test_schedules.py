@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from neurorl.ops import schedules
-from neurorl.types import (
-  Progress,
-)
+from neurorl.types import Progress
 
 
 def at(schedule, *fractions):

@@ -4,12 +4,7 @@ import numpy as np
 
 from neurorl import environments
 from neurorl.training import collect
-from neurorl.types import (
-  Actor,
-  ActorOutput,
-  Agent,
-  Progress,
-)
+from neurorl.types import Actor, ActorOutput, Agent, Progress
 
 NUM_ENVS, UNROLL = 6, 7
 PROGRESS = Progress(jnp.float32(0.0), jnp.int32(0))

@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 
 from neurorl import environments, training
-from neurorl.types import (
-  Actor,
-  ActorOutput,
-  Agent,
-  Environment,
-  Task,
-)
+from neurorl.types import Actor, ActorOutput, Agent, Environment, Task
 
 IDLE = Agent(
   None,

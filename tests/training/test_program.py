@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurorl import actors, search, training
+from neurorl import component, search, training
+from neurorl.loss_types import Term, TermOutput
 from neurorl.training import executables, host
 from tests import small
 
@@ -120,6 +121,24 @@ def test_a_chunk_that_only_collects_learns_nothing():
     np.testing.assert_array_equal(a, b)
 
 
+@component
+def drawing() -> Term:
+  """A loss term that draws numbers, for the test of keys."""
+
+  def term(inputs):
+    noise = jax.random.normal(inputs.key, inputs.mask.shape)
+    return TermOutput(noise, noise, {})
+
+  return term
+
+
+# Loss terms are handed a key too.
+DRAWING = {
+  "qlearning.gin": "losses.terms = {'q': @regression(), 'noise': @drawing()}",
+  "muzero.gin": "losses.terms = {'policy': @distillation(), 'n': @drawing()}",
+}
+
+
 def _plan_one_step(
   policy, model, heads, params, key, root, num_simulations, mask, **settings
 ):
@@ -140,8 +159,9 @@ def test_no_key_is_used_twice(file, monkeypatch):
 
   It stumbles over mctx's batched loops; a search of one step stands for them.
   """
-  monkeypatch.setattr(actors.search, "plan", _plan_one_step)
-  program = training.build(small.load(file).call())
+  monkeypatch.setattr(search, "plan", _plan_one_step)
+  bindings = [DRAWING[file]] if file in DRAWING else []
+  program = training.build(small.load(file, *bindings).call())
 
   def whole(key):
     key, evaluation_key = jax.random.split(key)
