@@ -2,62 +2,43 @@
 
 from neurorl import config
 
-QLEARNING = """
+COMMON = """
 NUM_ENVS = 8
 train.unroll_length = 5
 mlp.hidden_sizes = (16,)
-{core}.hidden_size = 16
-q_head.hidden_sizes = (16,)
-prioritized_replay:
+evaluator.episodes = 4
+train.steps_per_chunk = 400
+TOTAL_STEPS = 1_200
+"""
+SEQUENCES = """
   capacity = 2_000
   min_size = 200
   batch_size = 8
   sequence_length = 5
   period = 5
   updates_per_add = 1
-evaluator.episodes = 4
-train.steps_per_chunk = 400
-TOTAL_STEPS = 1_200
 """
-DQN = """
-NUM_ENVS = 8
-train.unroll_length = 5
-mlp.hidden_sizes = (16,)
+QLEARNING = f"""{COMMON}
+{{core}}.hidden_size = 16
+q_head.hidden_sizes = (16,)
+prioritized_replay:{SEQUENCES}"""
+DQN = f"""{COMMON}
 uniform_replay:
   capacity = 2_000
   min_size = 200
   batch_size = 16
   updates_per_add = 1
-evaluator.episodes = 4
-train.steps_per_chunk = 400
-TOTAL_STEPS = 1_200
 """
-SEARCH = """
-NUM_ENVS = 8
-train.unroll_length = 5
-mlp.hidden_sizes = (16,)
-{core}.hidden_size = 16
+SEARCH = f"""{COMMON}
+{{core}}.hidden_size = 16
 policy_head.hidden_sizes = (16,)
 scalar_head.hidden_sizes = (16,)
 search_actor.num_simulations = 4
-uniform_replay:
-  capacity = 2_000
-  min_size = 200
-  batch_size = 8
-  sequence_length = 5
-  period = 5
-  updates_per_add = 1
-evaluator.episodes = 4
-train.steps_per_chunk = 400
-TOTAL_STEPS = 1_200
-"""
-MUZERO = (
-  SEARCH
-  + """
+uniform_replay:{SEQUENCES}"""
+MUZERO = f"""{SEARCH}
 residual_dynamics.hidden_sizes = (16,)
 unrolled.steps = 2
 """
-)
 
 
 def sizes(file, core="lstm"):

@@ -20,7 +20,6 @@ from neurorl.types import (
   Key,
   Schedule,
   Task,
-  Tree,
 )
 
 
@@ -105,9 +104,9 @@ def epsilon_greedy(
         probability = schedules.as_schedule(epsilon)(progress)
       batch = q.shape[:-1]
       explore = jax.random.uniform(explore_key, batch) < probability
-      valid = _valid(task, env_state)
-      random = _any(action_key, batch, num_actions, valid)
-      action = jnp.where(explore, random, _best(q, valid))
+      invalid = spaces.invalid_actions(task.environment, env_state)
+      random = _any(action_key, batch, num_actions, invalid)
+      action = jnp.where(explore, random, _best(q, invalid))
       return ActorOutput(action, {"q": q}, agent_state, actor_state)
 
     return Actor(init, step)
@@ -140,7 +139,8 @@ def greedy(head: str = "q") -> ActorRecipe:
         params, key, timestep, agent_state, "evaluating"
       )
       q = outputs_lib.read(outputs, head, "greedy")
-      action = _best(q, _valid(task, env_state))
+      invalid = spaces.invalid_actions(task.environment, env_state)
+      action = _best(q, invalid)
       return ActorOutput(action, {"q": q}, agent_state, actor_state)
 
     return Actor(lambda key, num_envs: (), step)
@@ -148,22 +148,16 @@ def greedy(head: str = "q") -> ActorRecipe:
   return build
 
 
-def _valid(task: Task, env_state: Tree) -> Array | None:
-  """The actions that are allowed, `[B, A]`; None for all."""
-  mask = task.environment.invalid_actions
-  return None if mask is None else ~jax.vmap(mask)(env_state)
-
-
-def _best(q: Array, valid: Array | None) -> Array:
-  if valid is not None:
-    q = jnp.where(valid, q, -jnp.inf)
+def _best(q: Array, invalid: Array | None) -> Array:
+  if invalid is not None:
+    q = jnp.where(invalid, -jnp.inf, q)
   return jnp.argmax(q, axis=-1).astype(jnp.int32)
 
 
 def _any(
-  key: Key, batch: tuple[int, ...], num_actions: int, valid: Array | None
+  key: Key, batch: tuple[int, ...], num_actions: int, invalid: Array | None
 ) -> Array:
-  if valid is None:
+  if invalid is None:
     return jax.random.randint(key, batch, 0, num_actions)
-  logits = jnp.where(valid, 0.0, -jnp.inf)
+  logits = jnp.where(invalid, -jnp.inf, 0.0)
   return jax.random.categorical(key, logits).astype(jnp.int32)

@@ -87,7 +87,6 @@ def search_actor(
     spaces.num_actions("search_actor", task.environment.spec)
     mode = "evaluating" if greedy else "acting"
     simulator = model(agent, task, heads, mode)
-    mask = task.environment.invalid_actions
 
     def step(
       params, key, timestep, env_state, agent_state, actor_state, progress
@@ -104,7 +103,7 @@ def search_actor(
         search_key,
         Root(outputs, timestep, env_state, agent_state),
         num_simulations,
-        None if mask is None else jax.vmap(mask)(env_state),
+        spaces.invalid_actions(task.environment, env_state),
         **settings(progress),
       )
       extras = {

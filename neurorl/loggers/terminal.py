@@ -75,7 +75,6 @@ class _Display:
     if self._live:
       self._stream.write("\r\x1b[K")
     score = summary["evaluation"]["episode_return"]
-    low, high = score["ci95"]
     seeds = " ".join(f"{x:.3f}" for x in score["per_seed"])
     rows = [
       ("environment steps", f"{summary['environment_steps']:,}"),
@@ -85,7 +84,7 @@ class _Display:
       ("steps per second", f"{summary['steps_per_second']:,.0f}"),
       (
         "evaluation return (IQM)",
-        f"{score['iqm']:.3f}  95% interval [{low:.3f}, {high:.3f}]",
+        _interval(score),
       ),
       ("evaluation return (mean)", f"{score['mean']:.3f}"),
       ("evaluation return per seed", seeds),
@@ -120,14 +119,16 @@ class _Display:
 
 
 def _beside(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-  rows = []
-  for name, report in summary.items():
-    if name.startswith("evaluation/"):
-      score = report["episode_return"]
-      low, high = score["ci95"]
-      shown = f"{score['iqm']:.3f}  95% interval [{low:.3f}, {high:.3f}]"
-      rows.append((f"{name} return (IQM)", shown))
-  return rows
+  return [
+    (f"{name} return (IQM)", _interval(report["episode_return"]))
+    for name, report in summary.items()
+    if name.startswith("evaluation/")
+  ]
+
+
+def _interval(score: Mapping[str, Any]) -> str:
+  low, high = score["ci95"]
+  return f"{score['iqm']:.3f}  95% interval [{low:.3f}, {high:.3f}]"
 
 
 def _warnings(evaluation: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from neurorl import search as search_lib
 from neurorl.loss_types import Loss, LossInputs, LossRecipe
+from neurorl.ops import outputs as outputs_lib
 from neurorl.registry import component
 from neurorl.search import Heads, ModelRecipe, Plan, Root, Search
 from neurorl.types import Agent, Array, Task, Tree
@@ -56,11 +57,7 @@ def reanalysed(
   heads = Heads(policy_head, value_head)
 
   def build(agent: Agent, task: Task) -> Loss:
-    if agent.imagine is None:
-      raise ValueError(
-        "reanalysed needs an agent with a model; bind agent.dynamics = "
-        "@residual_dynamics()"
-      )
+    outputs_lib.require_model(agent, "reanalysed")
     inner = loss(agent, task)
     simulator = model(agent, task, heads, "target")
     if simulator.needs_environment:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from neurorl.loss_types import Loss, LossInputs, LossOutput, LossRecipe
 from neurorl.ops import episodes
+from neurorl.ops import outputs as outputs_lib
 from neurorl.registry import component
 from neurorl.types import Agent, Array, Key, Outputs, Task, TimeStep
 
@@ -68,11 +69,7 @@ def unrolled(
     )
 
   def build(agent: Agent, task: Task) -> Loss:
-    if agent.imagine is None:
-      raise ValueError(
-        "unrolled needs an agent with a model; bind agent.dynamics = "
-        "@residual_dynamics()"
-      )
+    outputs_lib.require_model(agent, "unrolled")
     inner = loss(agent, task)
 
     def apply(params, state, inputs: LossInputs, weights):

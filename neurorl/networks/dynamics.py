@@ -21,6 +21,11 @@ DynamicsRecipe = Callable[[EnvironmentSpec], Dynamics]
 Normalise = Callable[[Array], Array]
 
 
+def _check_epsilon(name: str, epsilon: float) -> None:
+  if epsilon <= 0:
+    raise ValueError(f"{name}.epsilon must be above 0, got {epsilon}")
+
+
 @component
 def min_max_norm(epsilon: float = 1e-5) -> Normalise:
   """Scales every embedding to reach from 0 to 1.
@@ -36,8 +41,7 @@ def min_max_norm(epsilon: float = 1e-5) -> Normalise:
   Raises:
     ValueError: if epsilon is not positive.
   """
-  if epsilon <= 0:
-    raise ValueError(f"min_max_norm.epsilon must be above 0, got {epsilon}")
+  _check_epsilon("min_max_norm", epsilon)
 
   def normalise(x: Array) -> Array:
     low, high = x.min(-1, keepdims=True), x.max(-1, keepdims=True)
@@ -61,8 +65,7 @@ def rms_norm(epsilon: float = 1e-5) -> Normalise:
   Raises:
     ValueError: if epsilon is not positive.
   """
-  if epsilon <= 0:
-    raise ValueError(f"rms_norm.epsilon must be above 0, got {epsilon}")
+  _check_epsilon("rms_norm", epsilon)
 
   def normalise(x: Array) -> Array:
     square = jnp.square(x).mean(-1, keepdims=True)

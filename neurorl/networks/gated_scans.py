@@ -28,7 +28,9 @@ def _weight_gradient(x: Array, by_product: Array) -> Array:
   return jnp.einsum("tbi,tbj->ij", x, by_product)
 
 
-def lstm_step(weights: Array, inputs: Array, hidden: Array, cell: Array):
+def lstm_step(
+  weights: Array, inputs: Array, hidden: Array, cell: Array
+) -> tuple[Array, Array, Array]:
   """One step of an LSTM whose candidate is 2 sigmoid - 1.
 
   Args:
@@ -57,7 +59,9 @@ def _lstm_forward(weights, inputs, reset, hidden, cell):
 
 
 @jax.custom_vjp
-def lstm(weights: Array, inputs: Array, reset: Array, hidden, cell):
+def lstm(
+  weights: Array, inputs: Array, reset: Array, hidden: Array, cell: Array
+) -> tuple[Array, Array]:
   """Steps an LSTM over time; a reset leaves a state of zeros.
 
   Args:
@@ -112,7 +116,9 @@ def _lstm_back(saved, by_output):
 lstm.defvjp(_lstm_save, _lstm_back)
 
 
-def gru_step(weights, inputs, state: Array):
+def gru_step(
+  weights: tuple[Array, Array], inputs: tuple[Array, Array], state: Array
+) -> tuple[Array, Array, Array]:
   """One step of a GRU.
 
   Args:
@@ -141,7 +147,12 @@ def _gru_forward(weights, inputs, reset, state):
 
 
 @jax.custom_vjp
-def gru(weights, inputs, reset: Array, state: Array) -> Array:
+def gru(
+  weights: tuple[Array, Array],
+  inputs: tuple[Array, Array],
+  reset: Array,
+  state: Array,
+) -> Array:
   """Steps a GRU over time; a reset leaves a state of zeros.
 
   Args:

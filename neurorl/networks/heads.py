@@ -7,6 +7,7 @@ of scalars also return `'raw'`, what their codec decodes.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -46,6 +47,24 @@ def _scalars(size: int, codec: Codec, name: str) -> Callable[[Array], Array]:
   return apply
 
 
+def _one_stream(
+  hidden: Layers,
+  out: Callable[[Array], Array],
+  predict: Callable[[Array], Mapping[str, Array]],
+) -> Head:
+  """A head of hidden layers, a last layer, and what its output means."""
+
+  def apply(embedding, timestep, mode):
+    del timestep, mode
+    return predict(out(hidden(embedding)))
+
+  return apply
+
+
+def _decoded(codec: Codec, raw: Array) -> Mapping[str, Array]:
+  return {"mean": codec.decode(raw), "raw": raw}
+
+
 @component
 def q_head(
   hidden_sizes: Sequence[int] = (),
@@ -74,14 +93,8 @@ def q_head(
   def build(spec: EnvironmentSpec) -> Head:
     num_actions = spaces.num_actions("q_head", spec)
     hidden = Layers(hidden_sizes, activation, layer_norm, name="q_hidden")
-    linear = _scalars(num_actions, codec, "q")
-
-    def apply(embedding, timestep, mode):
-      del timestep, mode
-      raw = linear(hidden(embedding))
-      return {"mean": codec.decode(raw), "raw": raw}
-
-    return apply
+    values = _scalars(num_actions, codec, "q")
+    return _one_stream(hidden, values, functools.partial(_decoded, codec))
 
   return HeadRecipe(build, codec)
 
@@ -127,7 +140,7 @@ def dueling_q_head(
       value, advantage = [out(hidden(embedding)) for hidden, out in streams]
       actions = embedding.ndim - 1
       raw = value + advantage - advantage.mean(axis=actions, keepdims=True)
-      return {"mean": codec.decode(raw), "raw": raw}
+      return _decoded(codec, raw)
 
     return apply
 
@@ -162,13 +175,10 @@ def scalar_head(
     del spec
     hidden = Layers(hidden_sizes, activation, layer_norm, name="scalar_hidden")
     linear = _scalars(1, codec, "scalar")
-
-    def apply(embedding, timestep, mode):
-      del timestep, mode
-      raw = linear(hidden(embedding)).squeeze(embedding.ndim - 1)
-      return {"mean": codec.decode(raw), "raw": raw}
-
-    return apply
+    axis = -1 - len(codec.shape)
+    return _one_stream(
+      hidden, linear, lambda raw: _decoded(codec, raw.squeeze(axis))
+    )
 
   return HeadRecipe(build, codec)
 
@@ -200,12 +210,10 @@ def policy_head(
     num_actions = spaces.num_actions("policy_head", spec)
     hidden = Layers(hidden_sizes, activation, layer_norm, name="policy_hidden")
     linear = hk.Linear(num_actions, name="policy")
-
-    def apply(embedding, timestep, mode):
-      del timestep, mode
-      logits = linear(hidden(embedding))
-      return {"mean": jax.nn.softmax(logits), "logits": logits}
-
-    return apply
+    return _one_stream(
+      hidden,
+      linear,
+      lambda logits: {"mean": jax.nn.softmax(logits), "logits": logits},
+    )
 
   return HeadRecipe(build)

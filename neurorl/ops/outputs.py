@@ -1,9 +1,9 @@
-"""Reading an agent's outputs, with an error that names what there is."""
+"""What an agent must offer, with errors that name what there is."""
 
 from __future__ import annotations
 
 from neurorl import registry
-from neurorl.types import Array, Outputs
+from neurorl.types import Agent, Array, Outputs
 
 
 def read(
@@ -35,3 +35,20 @@ def read(
       f"{', '.join(sorted(outputs[head]))}"
     )
   return outputs[head][entry]
+
+
+def require_model(agent: Agent, reader: str) -> None:
+  """Refuses an agent that cannot imagine.
+
+  Args:
+    agent: the network.
+    reader: who would have it imagine, for the message.
+
+  Raises:
+    ValueError: if the agent has no model.
+  """
+  if agent.imagine is None:
+    raise ValueError(
+      f"{reader} needs an agent with a model; bind agent.dynamics = "
+      "@residual_dynamics()"
+    )

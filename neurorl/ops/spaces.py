@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from neurorl.types import DiscreteActions, EnvironmentSpec
+import jax
+
+from neurorl.types import (
+  Array,
+  DiscreteActions,
+  Environment,
+  EnvironmentSpec,
+  Tree,
+)
 
 
 def num_actions(reader: str, spec: EnvironmentSpec) -> int:
@@ -23,3 +31,18 @@ def num_actions(reader: str, spec: EnvironmentSpec) -> int:
       f"{reader} needs discrete actions, but {spec.name} has {spec.actions}"
     )
   return spec.actions.num_actions
+
+
+def invalid_actions(environment: Environment, env_state: Tree) -> Array | None:
+  """Asks a batch of environments which actions are not allowed.
+
+  Args:
+    environment: one environment.
+    env_state: `[B, ...]`.
+
+  Returns:
+    `[B, A]` bool; None where all actions are allowed, always.
+  """
+  if environment.invalid_actions is None:
+    return None
+  return jax.vmap(environment.invalid_actions)(env_state)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.ops import outputs as outputs_lib
+from neurorl.ops import spaces
 from neurorl.registry import component
 from neurorl.types import (
   Agent,
@@ -145,8 +146,8 @@ def environment_model() -> ModelRecipe:
       logits = outputs_lib.read(
         outputs, heads.policy, "environment_model", "logits"
       )
-      if environment.invalid_actions is not None:
-        invalid = jax.vmap(environment.invalid_actions)(env_state)
+      invalid = spaces.invalid_actions(environment, env_state)
+      if invalid is not None:
         logits = jnp.where(invalid, jnp.finfo(logits.dtype).min, logits)
       # What the environment says when it is stepped beyond the end is not used.
       over = node.last
@@ -194,11 +195,7 @@ def learned_model(
   """
 
   def build(agent: Agent, task: Task, heads: Heads, mode: Mode) -> Model:
-    if agent.imagine is None:
-      raise ValueError(
-        "learned_model needs an agent with a model; bind agent.dynamics = "
-        "@residual_dynamics(), or search with @environment_model()"
-      )
+    outputs_lib.require_model(agent, "learned_model")
 
     def step(params, key, action, embedding):
       outputs, embedding = agent.imagine(params, key, embedding, action, mode)

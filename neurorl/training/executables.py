@@ -41,9 +41,8 @@ def over_seeds(function: Callable, num_seeds: int) -> Callable:
 class Executable:
   """A function that may still be compiling; a call waits for it."""
 
-  def __init__(self, pending: concurrent.futures.Future, plain: bool):
+  def __init__(self, pending: concurrent.futures.Future):
     self._pending = pending
-    self._plain = plain
 
   def wait(self) -> None:
     """Returns when the function can run."""
@@ -51,8 +50,7 @@ class Executable:
 
   def __call__(self, *arguments):
     """Runs the function, once it is compiled."""
-    with jax.disable_jit(self._plain):
-      return self._pending.result()(*arguments)
+    return self._pending.result()(*arguments)
 
 
 def compile_program(
@@ -111,7 +109,7 @@ def _executables(jobs: Mapping[str, Any]) -> dict[str, Executable]:
       pending = pool.submit(_compile_after, before, jitted, arguments)
     else:
       pending = before = pool.submit(compile_, jitted.lower(*arguments))
-    executables[name] = Executable(pending, plain=False)
+    executables[name] = Executable(pending)
   pool.shutdown(wait=False)
   return executables
 
@@ -127,13 +125,28 @@ def _debuggable(jobs: Mapping[str, Any]) -> dict[str, Executable]:
   JAX names the operation that made a NaN only for functions that it may run
   once more: neither compiled ahead of time nor donated to.
   """
+  functions = {name: _jitted(job[0]) for name, job in jobs.items()}
+  plain, collecting = jobs["run_chunk"][0], functions["run_chunk"]
+  functions["run_chunk"] = lambda state, iterations, learns: (
+    plain if learns else collecting
+  )(state, iterations, learns)
   executables = {}
-  for name, (function, _, _) in jobs.items():
-    plain = name == "run_chunk"
+  for name, function in functions.items():
     pending = concurrent.futures.Future()
-    pending.set_result(function if plain else jax.jit(function))
-    executables[name] = Executable(pending, plain)
+    pending.set_result(function)
+    executables[name] = Executable(pending)
   return executables
+
+
+def _jitted(function: Callable) -> Callable:
+  """Compiles a function even where compilation is disabled."""
+  jitted = jax.jit(function)
+
+  def call(*arguments):
+    with jax.disable_jit(False):
+      return jitted(*arguments)
+
+  return call
 
 
 def compile_(lowered: jax.stages.Lowered) -> jax.stages.Compiled:

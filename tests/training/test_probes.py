@@ -1,15 +1,9 @@
 """Each algorithm learns the known values of each probe environment."""
 
-import dataclasses
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurorl import environments, training
-from neurorl.environments.probes import KINDS
-from tests import small
+from tests import probes, small
 
 GAMMA = 0.9
 LEARN = """
@@ -48,31 +42,6 @@ ALGORITHMS = {
 }
 
 
-def _watch(kind, environment, agent, params, cue):
-  """Greedy action values along one episode whose cue is known, [3, A]."""
-  state, timestep = environment.reset(jax.random.key(0))
-  state = state._replace(cue=cue)
-  shows_cue = (kind == KINDS.index("reward_from_observation")) | (
-    kind == KINDS.index("memory_matters")
-  )
-  seen = timestep.observation
-  seen = seen.at[1].set(jnp.where(shows_cue, cue, seen[1]))
-  timestep = timestep._replace(observation=seen)
-  memory = agent.initial_state(params, 1)
-  values = []
-  for _ in range(3):
-    batched = jax.tree.map(lambda x: x[None], timestep)
-    outputs, memory = agent.step(
-      params, jax.random.key(0), batched, memory, "evaluating"
-    )
-    q = outputs["q"]["mean"][0]
-    values.append(q)
-    state, timestep = environment.step(
-      jax.random.key(0), state, jnp.argmax(q).astype(jnp.int32)
-    )
-  return jnp.stack(values)
-
-
 def _learn(files_and_bindings):
   file, *bindings = files_and_bindings
   base = small.load(
@@ -82,26 +51,7 @@ def _learn(files_and_bindings):
     "train.environment = @probe()",
     core="gru" if "@gru()" in bindings[-1] else "lstm",
   ).call()
-
-  def run(kind, key):
-    environment = environments.probe(kind)
-    experiment = dataclasses.replace(base, environment=environment)
-    program = training.build(experiment)
-    warm_up = program.warm_up_iterations
-    state, _ = program.run_chunk(program.init(key), warm_up, False)
-    iterations = experiment.iterations - warm_up
-    state, _ = program.run_chunk(state, iterations, True)
-    params = state.learning.params["agent"]
-    return jnp.stack(
-      [
-        _watch(kind, environment, program.agent, params, cue)
-        for cue in (-1.0, 1.0)
-      ]
-    )
-
-  keys = jax.random.split(jax.random.key(7), len(KINDS))
-  q = np.asarray(jax.jit(jax.vmap(run))(jnp.arange(len(KINDS)), keys))
-  return dict(zip(KINDS, q, strict=True))
+  return {kind: seen["q"] for kind, seen in probes.learn(base, "q").items()}
 
 
 @pytest.fixture(scope="module", params=sorted(ALGORITHMS))

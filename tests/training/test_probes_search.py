@@ -1,15 +1,9 @@
 """Planning agents learn the known values of each probe environment."""
 
-import dataclasses
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurorl import environments, training
-from neurorl.environments.probes import KINDS
-from tests import small
+from tests import probes, small
 
 GAMMA = 0.9
 LEARN = """
@@ -28,52 +22,13 @@ uniform_replay:
 """
 
 
-def _watch(kind, environment, agent, params, cue):
-  """Values and likeliest actions along one episode whose cue is known."""
-  state, timestep = environment.reset(jax.random.key(0))
-  state = state._replace(cue=cue)
-  shows_cue = (kind == KINDS.index("reward_from_observation")) | (
-    kind == KINDS.index("memory_matters")
-  )
-  seen = timestep.observation
-  seen = seen.at[1].set(jnp.where(shows_cue, cue, seen[1]))
-  timestep = timestep._replace(observation=seen)
-  memory = agent.initial_state(params, 1)
-  found = []
-  for _ in range(3):
-    batched = jax.tree.map(lambda x: x[None], timestep)
-    outputs, memory = agent.step(
-      params, jax.random.key(0), batched, memory, "evaluating"
-    )
-    action = jnp.argmax(outputs["policy"]["mean"][0]).astype(jnp.int32)
-    found.append((outputs["value"]["mean"][0], action))
-    state, timestep = environment.step(jax.random.key(0), state, action)
-  return jax.tree.map(lambda *xs: jnp.stack(xs), *found)
-
-
 @pytest.fixture(scope="module", params=["alphazero.gin", "muzero.gin"])
 def learned(request):
-  base = small.load(request.param, LEARN).call()
-
-  def run(kind, key):
-    environment = environments.probe(kind)
-    experiment = dataclasses.replace(base, environment=environment)
-    program = training.build(experiment)
-    warm_up = program.warm_up_iterations
-    state, _ = program.run_chunk(program.init(key), warm_up, False)
-    iterations = experiment.iterations - warm_up
-    state, _ = program.run_chunk(state, iterations, True)
-    params = state.learning.params["agent"]
-    seen = [
-      _watch(kind, environment, program.agent, params, cue)
-      for cue in (-1.0, 1.0)
-    ]
-    return jax.tree.map(lambda *xs: jnp.stack(xs), *seen)
-
-  keys = jax.random.split(jax.random.key(7), len(KINDS))
-  values, actions = jax.jit(jax.vmap(run))(jnp.arange(len(KINDS)), keys)
-  pairs = zip(np.asarray(values), np.asarray(actions), strict=True)
-  return dict(zip(KINDS, pairs, strict=True))
+  found = probes.learn(small.load(request.param, LEARN).call(), "policy")
+  return {
+    kind: (seen["value"], seen["policy"].argmax(axis=-1))
+    for kind, seen in found.items()
+  }
 
 
 def test_constant_reward(learned):

@@ -1,0 +1,203 @@
+"""What this project claims to learn: the rows of `verify.py`, by suite."""
+
+import dataclasses
+import pathlib
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """One claim.
+
+  Attributes:
+    name: of the row.
+    arguments: of binaries/train.py.
+    least: what the score must reach; None if `most` is claimed.
+    most: what it must not exceed.
+    random: the mean return of random play, where it is negative.
+  """
+
+  name: str
+  arguments: tuple[str, ...]
+  least: float | None = None
+  most: float | None = None
+  random: float | None = None
+
+  @property
+  def floor(self) -> float | None:
+    """What no seed may fall short of."""
+    if self.least is None:
+      return None
+    if self.random is None:
+      return 0.8 * self.least
+    return self.least - 0.2 * (self.least - self.random)
+
+  def passes(self, score: dict) -> bool:
+    """Says whether a summary's score holds the claim."""
+    if self.most is not None:
+      return score["iqm"] <= self.most
+    if self.least is None:
+      return True
+    return score["iqm"] >= self.least and min(score["per_seed"]) >= self.floor
+
+
+def _files(*names: str) -> tuple[str, ...]:
+  return tuple(f"--gin_file={name}" for name in names)
+
+
+def _variant(name: str, *bindings: str) -> Row:
+  arguments = (*_files("qlearning.gin"), "--gin.TOTAL_STEPS=100_000")
+  text = "\n".join(bindings)
+  return Row(name, (*arguments, f"--gin_bindings={text}"), least=0.95)
+
+
+_LEARNING = [
+  Row("catch", _files("qlearning.gin"), least=0.99),
+  Row("cartpole", _files("qlearning.gin", "env_cartpole.gin"), least=475.0),
+  Row("cartpole_dqn", _files("dqn.gin", "env_cartpole.gin"), least=490.0),
+  Row(
+    "memory_chain_20",
+    _files("qlearning.gin", "env_memory_chain.gin"),
+    least=0.95,
+  ),
+  Row(
+    "memory_chain_20_no_core",
+    (
+      *_files("qlearning.gin", "env_memory_chain.gin"),
+      "--gin.agent.core=None",
+    ),
+    most=0.3,
+  ),
+]
+
+_VARIANTS = [
+  _variant("gru", "agent.core = @gru()"),
+  _variant(
+    "uniform_replay",
+    "train.buffer = @uniform_replay()",
+    "uniform_replay.capacity = 100_000",
+    "uniform_replay.min_size = 2_000",
+    "uniform_replay.batch_size = 32",
+    "uniform_replay.sequence_length = 20",
+    "uniform_replay.period = 10",
+    "uniform_replay.updates_per_add = 4",
+  ),
+  _variant(
+    "n_step_huber",
+    "regression.target = @n_step_returns()",
+    "n_step_returns.bootstrap = @double_q()",
+    "n_step_returns.n = 5",
+    "regression.distance = @huber()",
+  ),
+  _variant("dueling", "agent.heads = {'q': @dueling_q_head()}"),
+  _variant("sarsa", "lambda_returns.bootstrap = @sarsa()"),
+  _variant(
+    "periodic_copy",
+    "train.target_params = @periodic_copy()",
+    "periodic_copy.period = 100",
+  ),
+  _variant("polyak", "polyak.step_size = 0.005"),
+  _variant(
+    "signed_hyperbolic",
+    "q_head.codec = @scalar_codec()\n"
+    "scalar_codec.transform = @signed_hyperbolic()",
+  ),
+  _variant(
+    "adam_cosine_warm_up",
+    "optimizer.learning_rate = @warmup_schedule()",
+    "warmup_schedule.schedule = @cosine_schedule()",
+    "warmup_schedule.until = 0.05",
+  ),
+  Row(
+    "own_core",
+    (
+      f"--gin_file={_ROOT / 'docs/examples/my_variant.gin'}",
+      "--gin.TOTAL_STEPS=100_000",
+    ),
+    least=0.95,
+  ),
+  Row(
+    "own_core_and_environment",
+    (
+      f"--gin_file={_ROOT / 'docs/examples/my_variant.gin'}",
+      "--gin_bindings=train.environment = @grid_walk()",
+      "--gin.TOTAL_STEPS=100_000",
+    ),
+    least=0.95,
+  ),
+]
+
+# Long rows first: they run side by side.
+_PLANNING = [
+  Row(
+    "muzero_cartpole",
+    _files("muzero.gin", "env_cartpole.gin"),
+    least=475.0,
+  ),
+  Row(
+    "muzero_catch",
+    (*_files("muzero.gin"), "--gin.TOTAL_STEPS=300_000"),
+    least=0.95,
+  ),
+  # The best return is 1 less the cost of eight moves to the right, 0.01.
+  Row(
+    "alphazero_deep_sea", _files("alphazero_deep_sea.gin"), least=0.95 * 0.99
+  ),
+  Row(
+    "alphazero_cartpole",
+    (
+      *_files("alphazero.gin", "env_cartpole.gin"),
+      "--gin.TOTAL_STEPS=200_000",
+    ),
+    least=490.0,
+  ),
+  *(
+    Row(
+      f"alphazero_catch_{name}",
+      (
+        *_files("alphazero.gin"),
+        "--gin.TOTAL_STEPS=100_000",
+        f"--gin_bindings=agent.core = {core}",
+      ),
+      least=0.99,
+    )
+    for name, core in [("lstm", "@lstm()"), ("gru", "@gru()"), ("none", "None")]
+  ),
+]
+
+_SIMULATIONS = (2, 4, 8, 16, 32)
+
+
+def _by_simulations(file: str) -> Row:
+  """Trains a little, then plays with few and with many simulations."""
+  beside = "'policy_head': @greedy()"
+  for n in _SIMULATIONS:
+    beside += f", '{n}': @s{n}/search_actor()"
+  bindings = [f"evaluator.beside = {{{beside}}}"]
+  for n in _SIMULATIONS:
+    bindings += [
+      f"s{n}/search_actor.num_simulations = {n}",
+      f"s{n}/search_actor.greedy = True",
+    ]
+  return Row(
+    file.removesuffix(".gin"),
+    (
+      *_files(file, "env_cartpole.gin"),
+      "--gin.TOTAL_STEPS=50_000",
+      "--gin_bindings=" + "\n".join(bindings),
+    ),
+  )
+
+
+_BY_SIMULATIONS = [
+  _by_simulations(file)
+  for file in ("alphazero.gin", "muzero.gin", "gumbel_muzero.gin")
+]
+
+TABLES = {
+  "learning": _LEARNING,
+  "variants": _VARIANTS,
+  "search": _PLANNING,
+  "simulations": _BY_SIMULATIONS,
+}
