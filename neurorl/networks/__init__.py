@@ -34,6 +34,11 @@ from neurorl.networks.heads import (
   q_head,
   scalar_head,
 )
+from neurorl.networks.linears import noisy_linear
+from neurorl.networks.quantile_heads import (
+  implicit_quantile_q_head,
+  quantile_q_head,
+)
 from neurorl.networks.torsos import minatar_cnn, mlp
 
 __all__ = [
@@ -42,12 +47,15 @@ __all__ = [
   "agent",
   "dueling_q_head",
   "gru",
+  "implicit_quantile_q_head",
   "lstm",
   "min_max_norm",
   "minatar_cnn",
   "mlp",
+  "noisy_linear",
   "policy_head",
   "q_head",
+  "quantile_q_head",
   "recurrent_dynamics",
   "residual_dynamics",
   "rms_norm",
