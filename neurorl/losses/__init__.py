@@ -16,6 +16,7 @@ Decorate the function of hyperparameters that returns it with `@component`. No
 term makes a mask or a discount of its own: `ops.episodes` has decided both.
 """
 
+from neurorl.losses.advantages import advantages, recorded
 from neurorl.losses.bootstraps import (
   double_q,
   max_q,
@@ -23,10 +24,16 @@ from neurorl.losses.bootstraps import (
   search_value,
   target_value,
 )
+from neurorl.losses.clipped_regression import clipped_regression
 from neurorl.losses.consistency import consistency
 from neurorl.losses.distances import cross_entropy, huber, squared_error
 from neurorl.losses.distillation import distillation
 from neurorl.losses.losses import losses
+from neurorl.losses.policy_gradients import (
+  clipped_surrogate,
+  entropy_bonus,
+  policy_gradient,
+)
 from neurorl.losses.predictions import action_value, scalar
 from neurorl.losses.reanalysed import reanalysed
 from neurorl.losses.regression import regression
@@ -38,21 +45,28 @@ from neurorl.losses.targets import (
   rewards,
 )
 from neurorl.losses.unrolled import unrolled
+from neurorl.losses.vtrace import vtrace
 
 __all__ = [
   "action_value",
+  "advantages",
+  "clipped_regression",
+  "clipped_surrogate",
   "consistency",
   "cross_entropy",
   "discounts",
   "distillation",
   "double_q",
+  "entropy_bonus",
   "huber",
   "lambda_returns",
   "losses",
   "max_q",
   "n_step_returns",
   "one_step_returns",
+  "policy_gradient",
   "reanalysed",
+  "recorded",
   "regression",
   "rewards",
   "sarsa",
@@ -61,4 +75,5 @@ __all__ = [
   "squared_error",
   "target_value",
   "unrolled",
+  "vtrace",
 ]
