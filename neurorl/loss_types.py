@@ -22,6 +22,10 @@ from neurorl.types import (
 class LossInputs(NamedTuple):
   """Everything a loss term may read; `[T+1, B]` unless said.
 
+  The outputs are `[T, B]` where nobody reads those of the last step: terms
+  slice the predictions of transitions by `[:T]`. While a rollout is prepared
+  they are what its actor recorded.
+
   Attributes:
     steps: the sequences; `agent_state` is that of their first step, `[B, ...]`.
     mask: `[T, B]` float32, the transitions that count.
@@ -60,11 +64,13 @@ class TermOutput(NamedTuple):
     loss: `[T, B]`.
     error: `[T, B]`, what priorities are made of (a TD error, say).
     metrics: `[T, B]` or `[]` by name; the former are averaged over the mask.
+    proceed: `[]` bool, False to skip this update; None for always.
   """
 
   loss: Array
   error: Array
   metrics: Metrics
+  proceed: Array | None = None
 
 
 # A loss term: `inputs -> TermOutput`.
@@ -78,11 +84,13 @@ class LossOutput(NamedTuple):
     loss: `[]`, what is differentiated.
     errors: `[T, B]`, what the buffer is told.
     metrics: `[]` by name.
+    proceed: `[]` bool, False to skip this update; None for always.
   """
 
   loss: Array
   errors: Array
   metrics: Metrics
+  proceed: Array | None = None
 
 
 class Loss(NamedTuple):
@@ -92,10 +100,14 @@ class Loss(NamedTuple):
     init: `key -> (loss params, loss state)`.
     apply: `(loss params, loss state, inputs, weights [B]) -> (LossOutput,
       loss state)`.
+    prepare: `(loss params, loss state, inputs) -> (steps, loss state)`, once
+      per rollout: what is the same for all its updates, as more extras; None
+      for nothing. Needs a buffer that peeks.
   """
 
   init: Callable[[Key], tuple[Params, Tree]]
   apply: Callable[[Params, Tree, LossInputs, Array], tuple[LossOutput, Tree]]
+  prepare: Callable[[Params, Tree, LossInputs], tuple[Step, Tree]] | None = None
 
 
 # What a component of losses returns, and the build calls.

@@ -184,6 +184,27 @@ class Codec(NamedTuple):
     return self.transform.invert(self.read(raw))
 
 
+class Distribution(NamedTuple):
+  """How what a policy head predicts means a distribution over actions.
+
+  A prediction is the mapping that the head returns, `[..., *]` all.
+
+  Attributes:
+    sample: `(prediction, key) -> action [...]`; the key is consumed.
+    mode: `prediction -> action [...]`, the likeliest, or its like.
+    log_prob: `(prediction, action) -> [...]`; of a density where actions are
+      continuous.
+    entropy: `(prediction, key) -> [...]`; exact, or an estimate by one sample.
+    divergence: `(p, q) -> [...]`, that of Kullback and Leibler, from p to q.
+  """
+
+  sample: Callable[[Mapping[str, Array], Key], Array]
+  mode: Callable[[Mapping[str, Array]], Array]
+  log_prob: Callable[[Mapping[str, Array], Array], Array]
+  entropy: Callable[[Mapping[str, Array], Key], Array]
+  divergence: Callable[[Mapping[str, Array], Mapping[str, Array]], Array]
+
+
 class Agent(NamedTuple):
   """A recurrent network as pure functions.
 
@@ -196,6 +217,7 @@ class Agent(NamedTuple):
       embedding)`, the learned model: where an action leads, and what is
       predicted for there; None without a model.
     codecs: of the heads that predict scalars, by name.
+    distributions: of the heads that predict policies, by name.
   """
 
   init: Callable[[Key], Params]
@@ -206,6 +228,7 @@ class Agent(NamedTuple):
     Callable[[Params, Key, Array, Array, Mode], tuple[Outputs, Array]] | None
   ) = None
   codecs: Mapping[str, Codec] = types.MappingProxyType({})
+  distributions: Mapping[str, Distribution] = types.MappingProxyType({})
 
 
 class ActorOutput(NamedTuple):
@@ -259,7 +282,7 @@ class Buffer(NamedTuple):
 
   Attributes:
     init: `() -> state`, empty.
-    add: `(state, steps [T, B]) -> state`.
+    add: `(state, steps [T, B]) -> state`; `[T+1, B]` if it peeks.
     sample: `(state, key, progress) -> (Batch, state)`.
     update: `(state, indices [B], errors [T, B], mask [T, B]) -> state`, with
       the errors that the loss made on a sample.
@@ -268,6 +291,8 @@ class Buffer(NamedTuple):
     burn_in: leading steps of a sample that only warm up the agent's state.
     updates_per_add: how many (sample, update) follow an add.
     min_steps: time steps an environment must have added before a sample.
+    peeks: whether an add ends with the step that the next one begins with, so
+      that T transitions have T+1 steps; losses prepare such rollouts.
   """
 
   init: Callable[[], Tree]
@@ -279,6 +304,7 @@ class Buffer(NamedTuple):
   burn_in: int
   updates_per_add: int
   min_steps: int
+  peeks: bool = False
 
 
 class Task(NamedTuple):

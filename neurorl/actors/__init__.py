@@ -8,10 +8,19 @@ May import: `types`, `registry`, `ops`, `search`, jax.
 To add one: write a function of hyperparameters that returns such a recipe and
 decorate it with `@component`. Read predictions with `ops.outputs.read`, which
 tells the user of a head that is missing; record in `extras` what a loss could
-want (only what it reads is stored).
+want (only what it reads is stored): the means of all heads by
+`outputs.record`, and the log-probability of the action as `'log_prob'`.
 """
 
 from neurorl.actors.epsilon_greedy import epsilon_greedy, greedy, log_spaced
+from neurorl.actors.sampling import sampling, softmax
 from neurorl.actors.search import search_actor
 
-__all__ = ["epsilon_greedy", "greedy", "log_spaced", "search_actor"]
+__all__ = [
+  "epsilon_greedy",
+  "greedy",
+  "log_spaced",
+  "sampling",
+  "search_actor",
+  "softmax",
+]

@@ -17,6 +17,7 @@ from neurorl.types import (
   ActorRecipe,
   Agent,
   Array,
+  DiscreteActions,
   Key,
   Schedule,
   Task,
@@ -66,6 +67,9 @@ def epsilon_greedy(
 ) -> ActorRecipe:
   """Takes the action of highest value, or with probability epsilon any.
 
+  It records the means of all heads by their names, and `'log_prob'` `[B]` of
+  the action.
+
   Args:
     epsilon: a number, a schedule, or `log_spaced()`.
     head: the head of action values, `'mean'` `[B, A]`.
@@ -106,8 +110,12 @@ def epsilon_greedy(
       explore = jax.random.uniform(explore_key, batch) < probability
       invalid = spaces.invalid_actions(task.environment, env_state)
       random = _any(action_key, batch, num_actions, invalid)
-      action = jnp.where(explore, random, _best(q, invalid))
-      return ActorOutput(action, {"q": q}, agent_state, actor_state)
+      best = _best(q, invalid)
+      action = jnp.where(explore, random, best)
+      allowed = num_actions if invalid is None else jnp.sum(~invalid, axis=-1)
+      taken = probability / allowed + (1.0 - probability) * (action == best)
+      extras = {**outputs_lib.record(outputs), "log_prob": jnp.log(taken)}
+      return ActorOutput(action, extras, agent_state, actor_state)
 
     return Actor(init, step)
 
@@ -116,20 +124,28 @@ def epsilon_greedy(
 
 @component
 def greedy(head: str = "q") -> ActorRecipe:
-  """Takes the action of highest value: for evaluation.
+  """Takes the action of highest value or probability: for evaluation.
 
   Args:
-    head: the head of action values, `'mean'` `[B, A]`.
+    head: the head of action values or of a policy, `'mean'` `[B, A]`; where
+      actions are continuous, of a policy.
 
   Returns:
     The actor's recipe.
 
   Raises:
-    ValueError: at build, if actions are not discrete.
+    ValueError: at build, if actions are continuous and the head is no policy.
   """
 
   def build(agent: Agent, task: Task) -> Actor:
-    spaces.num_actions("greedy", task.environment.spec)
+    spec = task.environment.spec
+    discrete = isinstance(spec.actions, DiscreteActions)
+    policy = agent.distributions.get(head)
+    if not discrete and policy is None:
+      raise ValueError(
+        f"greedy: {spec.name} has {spec.actions} actions, which only a policy "
+        f"chooses, and head '{head}' is none; bind greedy.head"
+      )
 
     def step(
       params, key, timestep, env_state, agent_state, actor_state, progress
@@ -138,10 +154,14 @@ def greedy(head: str = "q") -> ActorRecipe:
       outputs, agent_state = agent.step(
         params, key, timestep, agent_state, "evaluating"
       )
-      q = outputs_lib.read(outputs, head, "greedy")
-      invalid = spaces.invalid_actions(task.environment, env_state)
-      action = _best(q, invalid)
-      return ActorOutput(action, {"q": q}, agent_state, actor_state)
+      if discrete:
+        preferences = outputs_lib.read(outputs, head, "greedy")
+        invalid = spaces.invalid_actions(task.environment, env_state)
+        action = _best(preferences, invalid)
+      else:
+        action = policy.mode(outputs[head])
+      extras = outputs_lib.record(outputs)
+      return ActorOutput(action, extras, agent_state, actor_state)
 
     return Actor(lambda key, num_envs: (), step)
 

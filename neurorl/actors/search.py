@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from neurorl import search as search_lib
+from neurorl.ops import outputs as outputs_lib
 from neurorl.ops import schedules, spaces
 from neurorl.registry import component
 from neurorl.search import Heads, ModelRecipe, Root, Search
@@ -55,8 +56,9 @@ def search_actor(
     value_head: the head of state values, `'mean'` `[B]`.
 
   Returns:
-    The actor's recipe. It records `'search_policy'` `[B, A]`, `'search_value'`
-    `[B]` and `'search_visits'` `[B, A]`.
+    The actor's recipe. It records the means of all heads by their names,
+    `'search_policy'` `[B, A]`, `'search_value'` `[B]` and `'search_visits'`
+    `[B, A]`.
 
   Raises:
     ValueError: if there are no simulations, the policy has no temperature or,
@@ -107,6 +109,7 @@ def search_actor(
         **settings(progress),
       )
       extras = {
+        **outputs_lib.record(outputs),
         "search_policy": found.policy,
         "search_value": found.value,
         "search_visits": found.visits,

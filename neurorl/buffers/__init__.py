@@ -13,6 +13,7 @@ anything is built, and put the numbers in the message.
 """
 
 from neurorl.buffers.prioritized import prioritized_replay
+from neurorl.buffers.rollout import rollout
 from neurorl.buffers.uniform import uniform_replay
 
-__all__ = ["prioritized_replay", "uniform_replay"]
+__all__ = ["prioritized_replay", "rollout", "uniform_replay"]

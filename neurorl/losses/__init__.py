@@ -19,6 +19,7 @@ Decorate the function of hyperparameters that returns it with `@component`. No
 term makes a mask or a discount of its own: `ops.episodes` has decided both.
 """
 
+from neurorl.losses.advantages import advantages, recorded
 from neurorl.losses.bootstraps import (
   double_q,
   expected_q,
@@ -28,6 +29,7 @@ from neurorl.losses.bootstraps import (
   soft_q,
   target_value,
 )
+from neurorl.losses.clipped_regression import clipped_regression
 from neurorl.losses.consistency import consistency
 from neurorl.losses.distances import cross_entropy, huber, squared_error
 from neurorl.losses.distillation import distillation
@@ -40,6 +42,11 @@ from neurorl.losses.policies import (
   online_greedy,
   target_greedy,
 )
+from neurorl.losses.policy_gradients import (
+  clipped_surrogate,
+  entropy_bonus,
+  policy_gradient,
+)
 from neurorl.losses.predictions import action_value, scalar
 from neurorl.losses.reanalysed import reanalysed
 from neurorl.losses.regression import regression
@@ -51,16 +58,21 @@ from neurorl.losses.targets import (
   retrace,
 )
 from neurorl.losses.unrolled import unrolled
+from neurorl.losses.vtrace import vtrace
 
 __all__ = [
   "action_value",
+  "advantages",
   "categorical_td",
+  "clipped_regression",
+  "clipped_surrogate",
   "conservative",
   "consistency",
   "cross_entropy",
   "discounts",
   "distillation",
   "double_q",
+  "entropy_bonus",
   "epsilon_soft",
   "expected_q",
   "exploratory",
@@ -73,8 +85,10 @@ __all__ = [
   "n_step_returns",
   "one_step_returns",
   "online_greedy",
+  "policy_gradient",
   "quantile_td",
   "reanalysed",
+  "recorded",
   "regression",
   "retrace",
   "rewards",
@@ -86,4 +100,5 @@ __all__ = [
   "target_greedy",
   "target_value",
   "unrolled",
+  "vtrace",
 ]

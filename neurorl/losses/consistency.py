@@ -22,8 +22,9 @@ def consistency() -> Term:
   """
 
   def term(inputs: LossInputs) -> TermOutput:
-    imagined = inputs.online["embedding"][:-1]
-    seen = inputs.target["embedding"][:-1]
+    length = inputs.mask.shape[0]
+    imagined = inputs.online["embedding"][:length]
+    seen = inputs.target["embedding"][:length]
     distance = optax.cosine_distance(imagined, seen, epsilon=1e-6)
     counts = (inputs.absorbing == 0) & (inputs.depth > 0)
     loss = jnp.where(counts, distance, 0.0)

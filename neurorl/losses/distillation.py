@@ -27,7 +27,7 @@ def distillation(head: str = "policy", recorded: str = "search_policy") -> Term:
 
   def term(inputs: LossInputs) -> TermOutput:
     logits = outputs_lib.read(inputs.online, head, "distillation", "logits")
-    log_policy = jax.nn.log_softmax(logits[:-1])
+    log_policy = jax.nn.log_softmax(logits[: inputs.mask.shape[0]])
     wanted = inputs.steps.extras[recorded][:-1]
     # Nobody acts beyond the end.
     wanted = jnp.where(inputs.absorbing[..., None] > 0, 0.0, wanted)

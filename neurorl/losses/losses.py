@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import collections
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import chex
+import jax
 import jax.numpy as jnp
 
 from neurorl import registry
@@ -16,14 +19,16 @@ from neurorl.loss_types import (
   Term,
   TermOutput,
 )
+from neurorl.losses.targets import Target
 from neurorl.ops import schedules, trees
 from neurorl.registry import component
-from neurorl.types import Agent, Schedule, Task
+from neurorl.types import Agent, Array, Schedule, Task
 
 
 @component
 def losses(
   terms: Mapping[str, Term],
+  prepare: Mapping[str, Target] | None = None,
   weights: Mapping[str, float | Schedule] | None = None,
   priority: str | None = None,
 ) -> LossRecipe:
@@ -31,6 +36,9 @@ def losses(
 
   Args:
     terms: by the names that metrics use.
+    prepare: what is worked out once per rollout from what the actor recorded,
+      in this order, by the names under which terms find it: `{'return':
+      @lambda_returns()}`, say. Needs a buffer of rollouts.
     weights: of each term, 1 where none is given; numbers or schedules.
     priority: the term whose errors the buffer is told; the first if None.
 
@@ -56,10 +64,14 @@ def losses(
 
   def apply(params, state, inputs: LossInputs, importance_weights):
     del params
-    total, outputs, metrics = 0.0, {}, {}
-    for name, term in terms.items():
-      outputs[name] = output = _apply_term(name, term, inputs)
+    total, outputs, metrics, proceed = 0.0, {}, {}, []
+    keys = jax.random.split(inputs.key, len(terms))
+    for key, (name, term) in zip(keys, terms.items(), strict=True):
+      output = _apply_term(name, term, inputs._replace(key=key))
+      outputs[name] = output
       loss = trees.masked_mean(output.loss * importance_weights, inputs.mask)
+      if output.proceed is not None:
+        proceed.append(output.proceed)
       weight = schedules.as_schedule(weights.get(name, 1.0))(inputs.progress)
       total += weight * loss
       metrics[f"loss/{name}"] = loss
@@ -68,19 +80,46 @@ def losses(
           value = trees.masked_mean(value, inputs.mask)
         metrics[f"{name}/{metric}"] = value
     metrics["loss/total"] = total
-    return LossOutput(total, outputs[told].error, metrics), state
+    error = outputs[told].error
+    all_proceed = jnp.all(jnp.stack(proceed)) if proceed else None
+    return LossOutput(total, error, metrics, all_proceed), state
+
+  def prepare_all(params, state, inputs: LossInputs):
+    del params
+    for name, target in prepare.items():
+      inputs = _add_extra(inputs, name, _name_errors(name, target, inputs))
+    return inputs.steps, state
 
   def build(agent: Agent, task: Task) -> Loss:
     del agent, task
-    return Loss(init=lambda key: ((), ()), apply=apply)
+    return Loss(lambda key: ((), ()), apply, prepare_all if prepare else None)
 
   return build
 
 
-def _apply_term(name: str, term: Term, inputs: LossInputs) -> TermOutput:
+def _add_extra(inputs: LossInputs, name: str, value: Array) -> LossInputs:
+  """Adds what was worked out of transitions `[T, B]` to steps `[T+1, B]`."""
+  extras = inputs.steps.extras
+  if name in set(extras):  # looking it up would count as reading it
+    raise ValueError(
+      f"losses.prepare: the actor has recorded '{name}' already; rename it"
+    )
+  padded = jnp.concatenate([value, jnp.zeros_like(value[:1])])
+  # Looked up one by one: only what is read of the rest is recorded.
+  extras = collections.ChainMap({name: padded}, extras)
+  return inputs._replace(steps=inputs.steps._replace(extras=extras))
+
+
+def _name_errors(
+  name: str, function: Callable[[LossInputs], Any], inputs: LossInputs
+) -> Any:
   try:
-    output = term(inputs)
+    return function(inputs)
   except ValueError as error:
     raise ValueError(f"loss term '{name}': {error}") from error
+
+
+def _apply_term(name: str, term: Term, inputs: LossInputs) -> TermOutput:
+  output = _name_errors(name, term, inputs)
   chex.assert_equal_shape([output.loss, output.error, inputs.mask])
   return output

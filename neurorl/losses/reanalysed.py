@@ -100,7 +100,7 @@ def reanalysed(
       inputs = inputs._replace(steps=steps, key=key)
       return inner.apply(params, state, inputs, weights)
 
-    return Loss(inner.init, apply)
+    return Loss(inner.init, apply, inner.prepare)
 
   return build
 

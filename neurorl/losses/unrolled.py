@@ -99,7 +99,7 @@ def unrolled(
       (_, state), outputs = jax.lax.scan(body, (root, state), depths)
       return _reduce(outputs, steps), state
 
-    return Loss(inner.init, apply)
+    return Loss(inner.init, apply, inner.prepare)
 
   return build
 
@@ -188,4 +188,7 @@ def _reduce(outputs: LossOutput, steps: int) -> LossOutput:
     for name, value in outputs.metrics.items()
   }
   metrics["loss/total"] = loss
-  return LossOutput(loss, outputs.errors[0], metrics)
+  proceed = outputs.proceed
+  if proceed is not None:
+    proceed = jnp.all(proceed)
+  return LossOutput(loss, outputs.errors[0], metrics, proceed)

@@ -13,10 +13,9 @@ from neurorl.networks.cores import CoreRecipe, FeedForward
 from neurorl.networks.dynamics import DynamicsRecipe, Normalise
 from neurorl.networks.heads import Head, HeadRecipe
 from neurorl.networks.torsos import TorsoRecipe
+from neurorl.ops.outputs import EMBEDDING
 from neurorl.registry import component
-from neurorl.types import Agent, AgentRecipe, Codec, EnvironmentSpec, TimeStep
-
-EMBEDDING = "embedding"
+from neurorl.types import Agent, AgentRecipe, EnvironmentSpec, TimeStep
 
 
 class Methods(NamedTuple):
@@ -82,8 +81,14 @@ def agent(
   codecs = {name: head.codec for name, head in all_heads.items() if head.codec}
 
   def build(spec: EnvironmentSpec) -> Agent:
+    distributions = {
+      name: head.distribution(spec)
+      for name, head in heads.items()
+      if head.distribution
+    }
     transformed = hk.multi_transform(lambda: _methods(spec))
-    return _agent(transformed, spec, codecs, dynamics is not None)
+    pure = _agent(transformed, spec, dynamics is not None)
+    return pure._replace(codecs=codecs, distributions=distributions)
 
   def _methods(spec: EnvironmentSpec):
     torso_module = torso(spec.observation)
@@ -139,7 +144,6 @@ def _heads(
 def _agent(
   transformed: hk.MultiTransformed,
   spec: EnvironmentSpec,
-  codecs: Mapping[str, Codec],
   has_model: bool,
 ) -> Agent:
   """Turns a transformed network into an agent."""
@@ -177,5 +181,4 @@ def _agent(
     step,
     unroll,
     imagine if has_model else None,
-    codecs,
   )

@@ -17,8 +17,16 @@ from neurorl.networks.linears import HiddenLayers, Layer, Linear, plain
 from neurorl.networks.torsos import Activation, check_sizes
 from neurorl.ops import spaces
 from neurorl.ops.codecs import SCALAR
+from neurorl.ops.distributions import CATEGORICAL
 from neurorl.registry import component
-from neurorl.types import Array, Codec, EnvironmentSpec, Mode, TimeStep
+from neurorl.types import (
+  Array,
+  Codec,
+  Distribution,
+  EnvironmentSpec,
+  Mode,
+  TimeStep,
+)
 
 # The timestep is None where a model imagines: there is none.
 Head = Callable[[Array, TimeStep | None, Mode], Mapping[str, Array]]
@@ -31,10 +39,13 @@ class HeadRecipe:
   Attributes:
     build: environment spec -> module, inside `hk.transform`.
     codec: of a head that predicts scalars.
+    distribution: environment spec -> distribution, of a head that predicts a
+      policy.
   """
 
   build: Callable[[EnvironmentSpec], Head]
   codec: Codec | None = None
+  distribution: Callable[[EnvironmentSpec], Distribution] | None = None
 
 
 def _scalars(size: int, codec: Codec, linear: Linear, name: str) -> Layer:
@@ -234,4 +245,4 @@ def policy_head(
       lambda x: {"mean": jax.nn.softmax(x), "logits": x},
     )
 
-  return HeadRecipe(build)
+  return HeadRecipe(build, distribution=lambda spec: CATEGORICAL)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from neurorl import registry
-from neurorl.types import Agent, Array, Outputs
+from neurorl.types import Agent, Array, Distribution, Outputs
+
+EMBEDDING = "embedding"
 
 
 def read(
@@ -23,18 +27,85 @@ def read(
   Raises:
     ValueError: if the agent has no such head, or the head no such entry.
   """
-  heads = sorted(name for name in outputs if name != "embedding")
+  prediction = read_all(outputs, head, reader)
+  if entry not in prediction:
+    raise ValueError(
+      f"{reader} reads '{entry}' of head '{head}', which predicts "
+      f"{', '.join(sorted(prediction))}"
+    )
+  return prediction[entry]
+
+
+def read_all(outputs: Outputs, head: str, reader: str) -> Mapping[str, Array]:
+  """Reads all that a head predicted.
+
+  Args:
+    outputs: of the agent.
+    head: the head's name.
+    reader: who reads, for the message.
+
+  Returns:
+    The prediction, by entry.
+
+  Raises:
+    ValueError: if the agent has no such head.
+  """
+  heads = sorted(name for name in outputs if name != EMBEDDING)
   if head not in heads:
     raise ValueError(
       f"{reader} reads head '{head}', but this agent has heads "
       f"{', '.join(heads)}{registry.nearest(head, heads)}"
     )
-  if entry not in outputs[head]:
+  return outputs[head]
+
+
+def record(outputs: Outputs) -> dict[str, Array]:
+  """Takes of every head what an actor records: its `'mean'`, by its name."""
+  return {
+    name: prediction["mean"]
+    for name, prediction in outputs.items()
+    if name != EMBEDDING and "mean" in prediction
+  }
+
+
+class Recorded(Mapping):
+  """What an actor recorded of its heads, as if an agent had predicted it."""
+
+  def __init__(self, extras: Mapping[str, Array]):
+    self._extras = extras
+
+  def __getitem__(self, name: str) -> Mapping[str, Array]:
+    return {"mean": self._extras[name]}
+
+  def __iter__(self) -> Iterator[str]:
+    return iter(self._extras)
+
+  def __len__(self) -> int:
+    return len(self._extras)
+
+
+def distribution(agent: Agent, head: str, reader: str) -> Distribution:
+  """Asks an agent what a policy head means.
+
+  Args:
+    agent: the network.
+    head: the head's name.
+    reader: who reads it, for the message.
+
+  Returns:
+    The distribution over actions.
+
+  Raises:
+    ValueError: if the agent has no such head.
+  """
+  if head not in agent.distributions:
+    heads = sorted(agent.distributions)
     raise ValueError(
-      f"{reader} reads '{entry}' of head '{head}', which predicts "
-      f"{', '.join(sorted(outputs[head]))}"
+      f"{reader} reads the policy of head '{head}', but this agent has "
+      f"{'policy heads ' + ', '.join(heads) if heads else 'no policy head'}"
+      f"{registry.nearest(head, heads)}"
     )
-  return outputs[head][entry]
+  return agent.distributions[head]
 
 
 def require_model(agent: Agent, reader: str) -> None:

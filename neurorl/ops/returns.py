@@ -196,6 +196,67 @@ def off_policy_returns(
   )(action_values[:-1], values, rewards, discounts, traces[:-1])
 
 
+class VTrace(NamedTuple):
+  """What V-trace says of transitions, `[T, B]` each, without gradient.
+
+  Attributes:
+    returns: what the value of each transition's beginning should be.
+    advantages: what its log-probability's gradient is multiplied by.
+  """
+
+  returns: Array
+  advantages: Array
+
+
+def vtrace(
+  rewards: Array,
+  discounts: Array,
+  baselines: Array,
+  values: Array,
+  traces: Array,
+  ratios: Array,
+  clip_rho: float = 1.0,
+  clip_advantage_rho: float = 1.0,
+) -> VTrace:
+  """Corrects lambda returns for actions that another policy took.
+
+  G_t = v'_t + min(R, p_t) (r_t + d_t v_t - v'_t)
+        + d_t l_t min(1, p_t) (G_{t+1} - v'_{t+1}),
+  where v' is the value of where a transition begins and p the ratio of
+  probabilities. With ratios of 1 this is the lambda return.
+
+  Espeholt et al. (2018), https://arxiv.org/abs/1802.01561
+
+  Args:
+    rewards: `[T, B]`.
+    discounts: `[T, B]`.
+    baselines: `[T, B]`, values of where each transition begins.
+    values: `[T, B]`, of where it arrives.
+    traces: `[T, B]`.
+    ratios: `[T, B]`, the policy's probability over that which acted.
+    clip_rho: R.
+    clip_advantage_rho: the same for advantages.
+
+  Returns:
+    Returns and advantages.
+  """
+  import rlax
+
+  arrays = [baselines, values, rewards, discounts, ratios, traces]
+  chex.assert_rank(arrays, 2)
+  chex.assert_equal_shape(arrays)
+
+  def one(v_tm1, v_t, r_t, d_t, rho, trace):
+    return rlax.vtrace_td_error_and_advantage(
+      v_tm1, v_t, r_t, d_t, rho, trace, clip_rho, clip_advantage_rho
+    )
+
+  arrays = jax.lax.stop_gradient(arrays)
+  found = jax.vmap(one, in_axes=1, out_axes=1)(*arrays)
+  returns = jax.lax.stop_gradient(baselines) + found.errors
+  return VTrace(returns, found.pg_advantage)
+
+
 def _check_n(n: int, length: int) -> None:
   if not 1 <= n <= length:
     raise ValueError(f"n must be in [1, {length}], got {n}")

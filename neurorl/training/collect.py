@@ -99,6 +99,7 @@ def make(
   actor: Actor,
   unroll_length: int,
   extras: Collection[str],
+  peeks: bool,
 ) -> Collect:
   """Makes the acting half of an iteration.
 
@@ -107,40 +108,53 @@ def make(
     actor: who acts.
     unroll_length: steps of a rollout, `T`.
     extras: names of what the actor records that is to be kept.
+    peeks: whether to end with the step that the next rollout begins with: what
+      is predicted there is recorded, the action thrown away.
 
   Returns:
-    `(params, acting, key, progress) -> (acting, steps [T, B], tally)`.
+    `(params, acting, key, progress) -> (acting, steps [T, B], tally)`;
+    `[T+1, B]` if it peeks.
   """
 
   def collect(params, acting, key, progress):
     def body(acting, key):
       return _step(environment, actor, extras, params, acting, key, progress)
 
-    keys = jax.random.split(key, unroll_length)
-    acting, (steps, tallies) = jax.lax.scan(body, acting, keys)
+    keys = jax.random.split(key, unroll_length + peeks)
+    acting, (steps, tallies) = jax.lax.scan(body, acting, keys[:unroll_length])
+    if peeks:
+      last, _ = _act(actor, extras, params, acting, keys[-1], progress)
+      steps = jax.tree.map(
+        lambda x, y: jnp.concatenate([x, y[None]]), steps, last
+      )
     return acting, steps, jax.tree.map(lambda x: x.sum(axis=0), tallies)
 
   return collect
 
 
-def _step(environment, actor, extras, params, acting, key, progress):
-  actor_key, env_key = jax.random.split(key)
-  before = acting.timestep
+def _act(actor, extras, params, acting, key, progress):
   decided = actor.step(
     params,
-    actor_key,
-    before,
+    key,
+    acting.timestep,
     acting.env_state,
     acting.agent_state,
     acting.actor_state,
     progress,
   )
+  kept = {name: decided.extras[name] for name in extras}
+  step = Step(acting.timestep, decided.action, kept, acting.agent_state)
+  return step, decided
+
+
+def _step(environment, actor, extras, params, acting, key, progress):
+  actor_key, env_key = jax.random.split(key)
+  before = acting.timestep
+  step, decided = _act(actor, extras, params, acting, actor_key, progress)
   env_keys = jax.random.split(env_key, before.last.shape[0])
   env_state, after = environment.step(
     env_keys, acting.env_state, before, decided.action
   )
-  kept = {name: decided.extras[name] for name in extras}
-  step = Step(before, decided.action, kept, acting.agent_state)
   episode_return = jnp.where(
     after.first, 0.0, acting.episode_return + after.reward
   )

@@ -6,7 +6,9 @@ actor records is an error before anything is compiled.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -134,13 +136,62 @@ def check_actor(experiment: Experiment, agent: Agent, actor: Actor) -> Step:
   return step
 
 
+def check_prepare(
+  experiment: Experiment, agent: Agent, loss: Loss, step: Step
+) -> tuple[Step, tuple[str, ...]]:
+  """Runs the preparation of a rollout on shapes.
+
+  Args:
+    experiment: for sizes and discount.
+    agent: the network.
+    loss: what prepares, if it does.
+    step: shapes of one environment's step, as the actor records it.
+
+  Returns:
+    Shapes of one environment's step with what is prepared, and the names of the
+    extras that preparing reads.
+
+  Raises:
+    ValueError: if it reads what the actor does not record, or prepares under a
+      name that the actor has taken.
+  """
+  if loss.prepare is None:
+    return step, ()
+  read = _Names()
+  leading = (experiment.unroll_length + 1, experiment.num_envs)
+  rollout = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct((*leading, *x.shape), x.dtype), step
+  )
+  prepare = learner.make_prepare(agent, loss, experiment.discount)
+
+  def run(steps, key):
+    learning = learner.init(
+      agent, loss, experiment.optimizer, experiment.target_params, key
+    )
+    steps = steps._replace(extras=_Recorder(steps.extras, read))
+    _, steps = prepare(learning, steps, key, _progress())
+    added = set(steps.extras) - set(step.extras)
+    return {name: steps.extras[name] for name in added}
+
+  added = _drop_axis(jax.eval_shape(run, rollout, jax.random.key(0)), 2)
+  return step._replace(extras={**step.extras, **added}), tuple(sorted(read))
+
+
+class LossNeeds(NamedTuple):
+  """What a loss reads.
+
+  Attributes:
+    extras: names of what was recorded or prepared.
+    predict_last: whether what is predicted at the last step of a sequence.
+  """
+
+  extras: tuple[str, ...]
+  predict_last: bool
+
+
 def check_loss(
-  experiment: Experiment,
-  agent: Agent,
-  loss: Loss,
-  buffer: Buffer,
-  step: Step,
-) -> tuple[str, ...]:
+  experiment: Experiment, agent: Agent, loss: Loss, buffer: Buffer
+) -> LossNeeds:
   """Runs an update on shapes.
 
   Args:
@@ -148,15 +199,34 @@ def check_loss(
     agent: the network.
     loss: what is minimised.
     buffer: for what a batch looks like.
-    step: shapes of one environment's step.
 
   Returns:
-    The names of the extras that the loss reads.
+    What the loss reads.
 
   Raises:
     ValueError: if a term reads a head that the agent lacks, or an extra that
       the actor does not record; or if a batch exceeds the buffer.
   """
+  if loss.prepare is not None and not buffer.peeks:
+    raise ValueError(
+      "losses.prepare needs whole rollouts; bind train.buffer = @rollout()"
+    )
+  if buffer.peeks:
+    # Half of what there is to compute where sequences are single transitions.
+    with contextlib.suppress(ValueError, TypeError, AssertionError):
+      extras = _check_loss(experiment, agent, loss, buffer, False)
+      return LossNeeds(extras, False)
+  return LossNeeds(_check_loss(experiment, agent, loss, buffer, True), True)
+
+
+def _check_loss(
+  experiment: Experiment,
+  agent: Agent,
+  loss: Loss,
+  buffer: Buffer,
+  predict_last: bool,
+) -> tuple[str, ...]:
+  """Runs an update on shapes; returns the names of the extras it reads."""
   read = _Names()
 
   def apply(params, state, inputs, weights):
@@ -171,6 +241,7 @@ def check_loss(
     experiment.target_params,
     experiment.discount,
     buffer.burn_in,
+    predict_last,
   )
 
   def run(key):

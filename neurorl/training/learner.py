@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,7 +11,8 @@ import jax.numpy as jnp
 import optax
 
 from neurorl.loss_types import Loss, LossInputs
-from neurorl.ops import episodes
+from neurorl.ops import episodes, trees
+from neurorl.ops import outputs as outputs_lib
 from neurorl.training.optimizers import Optimizer
 from neurorl.training.target_params import TargetUpdate
 from neurorl.types import (
@@ -61,6 +63,7 @@ class Report(NamedTuple):
 
 
 Update = Callable[[Learning, Batch, Key, Progress], tuple[Learning, Report]]
+Prepare = Callable[[Learning, Step, Key, Progress], tuple[Learning, Step]]
 
 
 def init(
@@ -101,6 +104,7 @@ def make(
   target_update: TargetUpdate | None,
   discount: float,
   burn_in: int,
+  predict_last: bool = True,
 ) -> Update:
   """Makes the learning half of an iteration.
 
@@ -112,43 +116,30 @@ def make(
       serve, without gradient.
     discount: the task's gamma.
     burn_in: leading steps that only warm up the agent's state.
+    predict_last: whether the loss reads what is predicted at the last step of
+      a sequence.
 
   Returns:
     `(learning, batch, key, progress) -> (learning, report)`.
   """
+  unroll = functools.partial(_unroll, agent, burn_in, predict_last)
 
   def loss_and_aux(params, learning, batch, key, progress):
     online_key, target_key, loss_key = jax.random.split(key, 3)
-    steps, online = _unroll(
-      agent, params["agent"], online_key, batch.steps, burn_in, "online"
-    )
+    steps, online = unroll(params["agent"], online_key, batch.steps, "online")
     if target_update is None:
       target_params = jax.lax.stop_gradient(params["agent"])
       target = jax.lax.stop_gradient(online)
     else:
       target_params = learning.target_params
-      _, target = _unroll(
-        agent, target_params, target_key, batch.steps, burn_in, "target"
-      )
-    mask = episodes.valid_transitions(steps.timestep)
-    inputs = LossInputs(
-      steps=steps,
-      mask=mask,
-      discount=episodes.discounts(steps.timestep, discount),
-      online=online,
-      target=target,
-      absorbing=jnp.zeros_like(mask),
-      depth=jnp.int32(0),
-      agent=agent,
-      params=params["agent"],
-      target_params=target_params,
-      key=loss_key,
-      progress=progress,
-    )
+      _, target = unroll(target_params, target_key, batch.steps, "target")
+    inputs = _inputs(
+      agent, discount, steps, online, target, loss_key, progress
+    )._replace(params=params["agent"], target_params=target_params)
     output, loss_state = loss.apply(
       params["loss"], learning.loss_state, inputs, batch.weights
     )
-    return output.loss, (output, loss_state, mask)
+    return output.loss, (output, loss_state, inputs.mask)
 
   def update(learning, batch, key, progress):
     gradients, (output, loss_state, mask) = jax.grad(
@@ -159,25 +150,89 @@ def make(
     )
     updates = learning.updates + 1
     target_params = learning.target_params
+    if output.proceed is not None:
+      params, opt_state = trees.where(
+        output.proceed,
+        (params, opt_state),
+        (learning.params, learning.opt_state),
+      )
     if target_update is not None:
       target_params = target_update(params["agent"], target_params, updates)
     metrics = {
       **output.metrics,
+      **optimizer.metrics(progress),
       "gradient_norm": optax.global_norm(gradients),
-      "learning_rate": optimizer.learning_rate(progress),
     }
+    if output.proceed is not None:
+      metrics["proceeds"] = output.proceed.astype(jnp.float32)
     learning = Learning(params, target_params, opt_state, loss_state, updates)
     return learning, Report(output.errors, mask, metrics)
 
   return update
 
 
+def make_prepare(agent: Agent, loss: Loss, discount: float) -> Prepare:
+  """Makes what happens once per rollout, between acting and learning.
+
+  Args:
+    agent: the network.
+    loss: what prepares.
+    discount: the task's gamma.
+
+  Returns:
+    `(learning, steps [T+1, B], key, progress) -> (learning, steps)`.
+  """
+  if loss.prepare is None:
+    return lambda learning, steps, key, progress: (learning, steps)
+
+  def prepare(learning, steps, key, progress):
+    recorded = outputs_lib.Recorded(steps.extras)
+    params = learning.params["agent"]
+    inputs = _inputs(
+      agent, discount, steps, recorded, recorded, key, progress
+    )._replace(params=params, target_params=params)
+    steps, loss_state = loss.prepare(
+      learning.params["loss"], learning.loss_state, inputs
+    )
+    return learning._replace(loss_state=loss_state), steps
+
+  return prepare
+
+
+def _inputs(
+  agent: Agent,
+  discount: float,
+  steps: Step,
+  online: Outputs,
+  target: Outputs,
+  key: Key,
+  progress: Progress,
+) -> LossInputs:
+  """What a loss reads but for parameters, which the caller adds."""
+  mask = episodes.valid_transitions(steps.timestep)
+  return LossInputs(
+    steps=steps,
+    mask=mask,
+    discount=episodes.discounts(steps.timestep, discount),
+    online=online,
+    target=target,
+    absorbing=jnp.zeros_like(mask),
+    depth=jnp.int32(0),
+    agent=agent,
+    params=(),
+    target_params=(),
+    key=key,
+    progress=progress,
+  )
+
+
 def _unroll(
   agent: Agent,
+  burn_in: int,
+  predict_last: bool,
   params: Params,
   key: Key,
   steps: Step,
-  burn_in: int,
   mode: Mode,
 ) -> tuple[Step, Outputs]:
   """Unrolls the agent after a burn-in without gradient; drops the burn-in."""
@@ -193,5 +248,7 @@ def _unroll(
     steps = jax.tree.map(lambda x: x[burn_in:], rest)
     steps = steps._replace(agent_state=state)
     timestep = steps.timestep
+  if not predict_last:
+    timestep = jax.tree.map(lambda x: x[:-1], timestep)
   outputs, _ = agent.unroll(params, key, timestep, state, mode)
   return steps, outputs

@@ -11,7 +11,7 @@ import optax
 
 from neurorl.ops import schedules
 from neurorl.registry import component
-from neurorl.types import Array, Params, Progress, Schedule, Tree
+from neurorl.types import Metrics, Params, Progress, Schedule, Tree
 
 
 class Optimizer(NamedTuple):
@@ -20,12 +20,12 @@ class Optimizer(NamedTuple):
   Attributes:
     init: `params -> state`.
     update: `(gradients, state, params, progress) -> (params, state)`.
-    learning_rate: the schedule, for metrics.
+    metrics: `progress -> scalars by name`.
   """
 
   init: Callable[[Params], Tree]
   update: Callable[[Params, Tree, Params, Progress], tuple[Params, Tree]]
-  learning_rate: Callable[[Progress], Array]
+  metrics: Callable[[Progress], Metrics]
 
 
 @component
@@ -66,4 +66,6 @@ def optimizer(
     updates = jax.tree.map(lambda u: -rate * u, updates)
     return optax.apply_updates(params, updates), state
 
-  return Optimizer(chain.init, update, schedule)
+  return Optimizer(
+    chain.init, update, lambda progress: {"learning_rate": schedule(progress)}
+  )

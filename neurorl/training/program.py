@@ -9,7 +9,7 @@ updates: that a chunk learns is an argument, not a branch inside the loop.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import jax
@@ -21,7 +21,16 @@ from neurorl.ops import trees
 from neurorl.training import collect, contracts, learner
 from neurorl.training.evaluation import Evaluate
 from neurorl.training.experiment import Experiment
-from neurorl.types import Agent, Array, Buffer, Key, Metrics, Progress, Tree
+from neurorl.types import (
+  Agent,
+  Array,
+  Buffer,
+  Key,
+  Metrics,
+  Progress,
+  Step,
+  Tree,
+)
 
 
 class LoopState(NamedTuple):
@@ -93,15 +102,12 @@ def build(experiment: Experiment) -> Program:
   agent = experiment.agent(environment.spec)
   actor = experiment.actor(agent, experiment.task)
   loss = experiment.loss(agent, experiment.task)
-  step = contracts.check_actor(experiment, agent, actor)
-  buffer = experiment.buffer(
-    step, experiment.num_envs, experiment.unroll_length
-  )
-  extras = contracts.check_loss(experiment, agent, loss, buffer, step)
-  step = step._replace(extras={name: step.extras[name] for name in extras})
-  buffer = experiment.buffer(
-    step, experiment.num_envs, experiment.unroll_length
-  )
+  recorded = contracts.check_actor(experiment, agent, actor)
+  step, read = contracts.check_prepare(experiment, agent, loss, recorded)
+  sizes = (experiment.num_envs, experiment.unroll_length)
+  buffer = experiment.buffer(step, *sizes)
+  needs = contracts.check_loss(experiment, agent, loss, buffer)
+  buffer = experiment.buffer(_with_extras(step, needs.extras), *sizes)
   evaluate = experiment.evaluator.build(experiment.task, agent)
   contracts.check_evaluator(agent, evaluate)
   warm_up_iterations = _warm_up_iterations(experiment, buffer)
@@ -125,7 +131,19 @@ def build(experiment: Experiment) -> Program:
     )
     return LoopState(learning, buffer.init(), acting, key, jnp.int32(0))
 
-  rollout = collect.make(environment, actor, experiment.unroll_length, extras)
+  rollout = collect.make(
+    environment,
+    actor,
+    experiment.unroll_length,
+    {*read, *needs.extras} & set(recorded.extras),
+    buffer.peeks,
+  )
+  prepare = learner.make_prepare(agent, loss, experiment.discount)
+
+  def prepare_needed(learning, steps, key, progress):
+    learning, steps = prepare(learning, steps, key, progress)
+    return learning, _with_extras(steps, needs.extras)
+
   update = learner.make(
     agent,
     loss,
@@ -133,8 +151,9 @@ def build(experiment: Experiment) -> Program:
     experiment.target_params,
     experiment.discount,
     buffer.burn_in,
+    needs.predict_last,
   )
-  iterate = _iteration(experiment, buffer, rollout, update)
+  iterate = _iteration(experiment, buffer, rollout, prepare_needed, update)
   return Program(
     init=init,
     run_chunk=_chunk(iterate, buffer),
@@ -144,20 +163,27 @@ def build(experiment: Experiment) -> Program:
   )
 
 
+def _with_extras(step: Step, names: Iterable[str]) -> Step:
+  return step._replace(extras={name: step.extras[name] for name in names})
+
+
 def _iteration(
   experiment: Experiment,
   buffer: Buffer,
   rollout: collect.Collect,
+  prepare: learner.Prepare,
   update: learner.Update,
 ):
   """Makes `(state, learns) -> (state, (tally, updates, sums of metrics))`."""
 
   def gather(state: LoopState, now: Progress):
-    key, collect_key = jax.random.split(state.key)
+    key, collect_key, prepare_key = jax.random.split(state.key, 3)
     acting, steps, tally = rollout(
       state.learning.params["agent"], state.acting, collect_key, now
     )
+    learning, steps = prepare(state.learning, steps, prepare_key, now)
     state = state._replace(
+      learning=learning,
       acting=acting,
       buffer=buffer.add(state.buffer, steps),
       key=key,

@@ -28,7 +28,7 @@ def rollouts(kind, count=1, extras=("double",)):
   acting = collect.init(
     environment, IDLE, ACTOR, (), NUM_ENVS, jax.random.key(0)
   )
-  run = jax.jit(collect.make(environment, ACTOR, UNROLL, extras))
+  run = jax.jit(collect.make(environment, ACTOR, UNROLL, extras, False))
   found = []
   for i in range(count):
     acting, steps, tally = run((), acting, jax.random.key(i), PROGRESS)
