@@ -10,6 +10,7 @@ from neurorl.losses.policies import Policy
 from neurorl.losses.predictions import select
 from neurorl.losses.rewards import Target
 from neurorl.losses.targets import n_step_sums
+from neurorl.ops import categorical
 from neurorl.ops import outputs as outputs_lib
 from neurorl.ops.returns import Sums
 from neurorl.registry import component
@@ -56,7 +57,7 @@ def categorical_td(
     chances = _at_arrival(mixed, sums)
     returns = _bellman(codec.transform.invert(atoms), sums)
     encoded = codec.transform.apply(returns)
-    target = jax.lax.stop_gradient(_project(encoded, chances, atoms))
+    target = jax.lax.stop_gradient(categorical.project(encoded, chances, atoms))
     online = outputs_lib.read(inputs.online, head, name, "raw")
     logits = select(online[: len(inputs.mask)], _actions(inputs))
     cross_entropy = -jnp.sum(target * jax.nn.log_softmax(logits), axis=-1)
@@ -146,16 +147,6 @@ def _at_arrival(x: Array, sums: Sums) -> Array:
 
 def _bellman(values: Array, sums: Sums) -> Array:
   return sums.rewards[..., None] + sums.discounts[..., None] * values
-
-
-def _project(values: Array, chances: Array, atoms: Array) -> Array:
-  """Spreads every value over its two nearest atoms: `[T, B, N]`."""
-  import rlax
-
-  project = jax.vmap(
-    jax.vmap(rlax.categorical_l2_project, (0, 0, None)), (0, 0, None)
-  )
-  return project(values, chances, atoms)
 
 
 def _quantile_regression(
