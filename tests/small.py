@@ -70,6 +70,7 @@ def sizes(file, core="lstm"):
     **dict.fromkeys(DQNS, DQN),
     "prioritized_dqn.gin": PRIORITIZED_DQN,
     "rainbow.gin": PRIORITIZED_DQN,
+    "bootstrapped_dqn.gin": DQN + "ensemble_head.size = 3\n",
     "alphazero.gin": SEARCH,
     "alphazero_puct.gin": SEARCH,
     "muzero.gin": MUZERO,

@@ -24,6 +24,7 @@ ALGORITHMS = [
   "muzero_reanalyse.gin",
   "prioritized_dqn.gin",
   "rainbow.gin",
+  "bootstrapped_dqn.gin",
   *small.DQNS,
   *small.QLEARNINGS,
 ]

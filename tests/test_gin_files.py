@@ -21,6 +21,7 @@ PAIRS = [
   ("alphazero_deep_sea.gin", "env_deep_sea.gin"),
   ("rainbow.gin", "env_minatar_breakout.gin"),
   ("prioritized_dqn.gin", "env_cartpole.gin"),
+  ("bootstrapped_dqn.gin", "env_deep_sea.gin"),
   *[(file, "env_cartpole.gin") for file in small.DQNS],
   *[(file, "env_catch.gin") for file in small.QLEARNINGS],
 ]

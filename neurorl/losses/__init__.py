@@ -34,6 +34,7 @@ from neurorl.losses.consistency import consistency
 from neurorl.losses.distances import cross_entropy, huber, squared_error
 from neurorl.losses.distillation import distillation
 from neurorl.losses.distributional import categorical_td, quantile_td
+from neurorl.losses.ensembles import ensemble
 from neurorl.losses.losses import losses
 from neurorl.losses.penalties import conservative, low_values
 from neurorl.losses.policies import (
@@ -72,6 +73,7 @@ __all__ = [
   "discounts",
   "distillation",
   "double_q",
+  "ensemble",
   "entropy_bonus",
   "epsilon_soft",
   "expected_q",

@@ -27,6 +27,7 @@ from neurorl.networks.dynamics import (
   residual_dynamics,
   rms_norm,
 )
+from neurorl.networks.ensembles import ensemble_head
 from neurorl.networks.heads import (
   HeadRecipe,
   dueling_q_head,
@@ -46,6 +47,7 @@ __all__ = [
   "HeadRecipe",
   "agent",
   "dueling_q_head",
+  "ensemble_head",
   "gru",
   "implicit_quantile_q_head",
   "lstm",

@@ -328,3 +328,95 @@ def test_only_the_value_moves_all_actions(stream, shift):
     apply(moved, EMBEDDING)["mean"] - apply(params, EMBEDDING)["mean"]
   )
   np.testing.assert_allclose(difference, np.full((4, 2, A), shift), atol=1e-5)
+
+
+@pytest.mark.parametrize("codec", ["scalar", "two_hot, squashed"])
+def test_an_ensemble_is_its_members_and_their_priors(codec):
+  codec = CODECS[codec]
+  head = networks.q_head(hidden_sizes=(6,), codec=codec)
+  recipe = networks.ensemble_head(head, size=4, prior_scale=0.5)
+  assert recipe.codec is codec
+  params, apply = build(recipe)
+  outputs = apply(params, EMBEDDING)
+  assert set(outputs) == {"mean", "members"}
+  members = outputs["members"]
+  assert members["raw"].shape == (4, 2, 4, A, *codec.shape)
+  assert_close(members["mean"], codec.decode(members["raw"]))
+  assert_close(outputs["mean"], members["mean"].mean(axis=2))
+  _, apply_one = build(head)
+  for i in range(4):
+    one = {
+      kind: apply_one(
+        {
+          name.removeprefix(f"{kind}/member/"): jax.tree.map(
+            lambda x, i=i: x[i], layer
+          )
+          for name, layer in params.items()
+          if name.startswith(kind)
+        },
+        EMBEDDING,
+      )["raw"]
+      for kind in ("members", "priors")
+    }
+    assert_close(members["raw"][:, :, i], one["members"] + 0.5 * one["priors"])
+  assert_leading_axes_agree(params, apply)
+
+
+def test_priors_learn_nothing_and_teach_nothing():
+  head = networks.q_head(hidden_sizes=(6,))
+
+  def gradients(prior_scale):
+    recipe = networks.ensemble_head(head, 3, prior_scale)
+    params, apply = build(recipe, mode="online")
+
+    def loss(params, x):
+      return apply(params, x, jax.random.key(0))["members"]["mean"].sum()
+
+    return jax.grad(loss, (0, 1))(params, EMBEDDING)
+
+  params, embedding = gradients(2.0)
+  for name, layer in params.items():
+    learned = [np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(layer)]
+    assert all(learned) if name.startswith("members") else not any(learned)
+  # Where the members end, hence what is learned of the embedding, is the same.
+  without, embedding_without = gradients(0.0)
+  assert not [name for name in without if name.startswith("priors")]
+  assert_close(embedding, embedding_without)
+
+
+def test_members_begin_apart_and_are_called_again():
+  recipe = networks.ensemble_head(networks.q_head(), 3, 1.0)
+
+  def twice():
+    with hk.name_scope("q"):
+      head = recipe.build(DISCRETE)
+    return [head(EMBEDDING, None, "online") for _ in range(2)]
+
+  transformed = hk.transform(twice)
+  params = transformed.init(jax.random.key(0))
+  assert set(params) == {"q/members/member/q", "q/priors/member/q"}
+  one, other = transformed.apply(params, jax.random.key(1))
+  np.testing.assert_array_equal(one["mean"], other["mean"])
+  values = np.asarray(one["members"]["mean"])
+  assert np.abs(np.diff(values, axis=2)).min() > 0
+
+
+def test_noisy_members_draw_apart():
+  head = networks.q_head(linear=networks.noisy_linear())
+  params, apply = build(networks.ensemble_head(head, 3), mode="acting")
+  params = jax.tree.map(lambda x: jnp.broadcast_to(x[:1], x.shape), params)
+  members = apply(params, EMBEDDING, jax.random.key(0))["members"]["mean"]
+  assert np.abs(np.diff(members, axis=2)).min() > 0
+
+
+@pytest.mark.parametrize(
+  ("parameters", "message"),
+  [
+    ({"head": networks.policy_head()}, "must be a head of scalars, such as"),
+    ({"size": 1}, "size must be >= 2, got 1"),
+    ({"prior_scale": -1.0}, "prior_scale must be >= 0, got -1"),
+  ],
+)
+def test_what_is_no_ensemble_is_refused(parameters, message):
+  with pytest.raises(ValueError, match=message):
+    networks.ensemble_head(**{"head": networks.q_head()} | parameters)
