@@ -27,6 +27,7 @@ from neurorl.networks.dynamics import (
   residual_dynamics,
   rms_norm,
 )
+from neurorl.networks.gaussian_head import gaussian_policy_head
 from neurorl.networks.heads import (
   HeadRecipe,
   dueling_q_head,
@@ -41,6 +42,7 @@ __all__ = [
   "HeadRecipe",
   "agent",
   "dueling_q_head",
+  "gaussian_policy_head",
   "gru",
   "lstm",
   "min_max_norm",
