@@ -28,6 +28,7 @@ from neurorl.networks.dynamics import (
   rms_norm,
 )
 from neurorl.networks.ensembles import ensemble_head
+from neurorl.networks.gaussian_head import gaussian_policy_head
 from neurorl.networks.heads import (
   HeadRecipe,
   dueling_q_head,
@@ -48,6 +49,7 @@ __all__ = [
   "agent",
   "dueling_q_head",
   "ensemble_head",
+  "gaussian_policy_head",
   "gru",
   "implicit_quantile_q_head",
   "lstm",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import jax
+import numpy as np
 
 from neurorl.types import (
   Array,
+  ContinuousActions,
   DiscreteActions,
   Environment,
   EnvironmentSpec,
@@ -31,6 +33,33 @@ def num_actions(reader: str, spec: EnvironmentSpec) -> int:
       f"{reader} needs discrete actions, but {spec.name} has {spec.actions}"
     )
   return spec.actions.num_actions
+
+
+def continuous(reader: str, spec: EnvironmentSpec) -> ContinuousActions:
+  """Bounds of the actions of an environment that must be vectors of numbers.
+
+  Args:
+    reader: who needs them so, for the message.
+    spec: of the environment.
+
+  Returns:
+    The action space.
+
+  Raises:
+    ValueError: if actions are discrete, unbounded, or not vectors.
+  """
+  actions = spec.actions
+  if not isinstance(actions, ContinuousActions) or actions.low.ndim != 1:
+    raise ValueError(
+      f"{reader} needs vectors of continuous actions, but {spec.name} has "
+      f"{actions}"
+    )
+  if not np.all(np.isfinite(actions.low) & np.isfinite(actions.high)):
+    raise ValueError(
+      f"{reader} needs bounded actions, but {spec.name} has {actions.low} to "
+      f"{actions.high}"
+    )
+  return actions
 
 
 def invalid_actions(environment: Environment, env_state: Tree) -> Array | None:

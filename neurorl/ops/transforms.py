@@ -37,4 +37,22 @@ def signed_hyperbolic(epsilon: float = 1e-3) -> Transform:
   )
 
 
+@component
+def scaled(factor: float) -> Transform:
+  """Multiplies values, so that a network predicts numbers near 1.
+
+  Args:
+    factor: the network's units per unit of the task, above 0.
+
+  Returns:
+    The transform.
+
+  Raises:
+    ValueError: if the factor is not positive.
+  """
+  if not factor > 0:
+    raise ValueError(f"scaled.factor must be above 0, got {factor}")
+  return Transform(apply=lambda x: factor * x, invert=lambda x: x / factor)
+
+
 IDENTITY = Transform(apply=jnp.asarray, invert=jnp.asarray)
