@@ -20,6 +20,7 @@ by one line.
 """
 
 from neurorl.networks.agent import agent
+from neurorl.networks.core_wrappers import normalised, residual, stacked
 from neurorl.networks.cores import Core, gru, lstm
 from neurorl.networks.dynamics import (
   min_max_norm,
@@ -27,6 +28,7 @@ from neurorl.networks.dynamics import (
   residual_dynamics,
   rms_norm,
 )
+from neurorl.networks.gtrxl import gtrxl
 from neurorl.networks.heads import (
   HeadRecipe,
   dueling_q_head,
@@ -34,22 +36,36 @@ from neurorl.networks.heads import (
   q_head,
   scalar_head,
 )
+from neurorl.networks.linear_attention import linear_attention
+from neurorl.networks.linear_cores import lru, min_gru
+from neurorl.networks.rate_cores import ctrnn, rnn
+from neurorl.networks.s5 import s5
 from neurorl.networks.torsos import minatar_cnn, mlp
 
 __all__ = [
   "Core",
   "HeadRecipe",
   "agent",
+  "ctrnn",
   "dueling_q_head",
   "gru",
+  "gtrxl",
+  "linear_attention",
+  "lru",
   "lstm",
+  "min_gru",
   "min_max_norm",
   "minatar_cnn",
   "mlp",
+  "normalised",
   "policy_head",
   "q_head",
   "recurrent_dynamics",
+  "residual",
   "residual_dynamics",
   "rms_norm",
+  "rnn",
+  "s5",
   "scalar_head",
+  "stacked",
 ]
