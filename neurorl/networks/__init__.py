@@ -36,20 +36,24 @@ from neurorl.networks.heads import (
   q_head,
   scalar_head,
 )
+from neurorl.networks.image_torsos import impala_resnet, minatar_cnn
 from neurorl.networks.linear_attention import linear_attention
 from neurorl.networks.linear_cores import lru, min_gru
 from neurorl.networks.rate_cores import ctrnn, rnn
 from neurorl.networks.s5 import s5
-from neurorl.networks.torsos import minatar_cnn, mlp
+from neurorl.networks.torsos import dictionary, embed, mlp
 
 __all__ = [
   "Core",
   "HeadRecipe",
   "agent",
   "ctrnn",
+  "dictionary",
   "dueling_q_head",
+  "embed",
   "gru",
   "gtrxl",
+  "impala_resnet",
   "linear_attention",
   "lru",
   "lstm",

@@ -7,6 +7,7 @@ scan. What such a state lacks in power, a readout with a gate makes up for.
 from __future__ import annotations
 
 import functools
+import math
 
 import haiku as hk
 import jax
@@ -85,10 +86,16 @@ def to_real(x: Array) -> Array:
 class MinGRU(LinearCore):
   """A GRU whose gate and candidate see the input alone."""
 
-  def __init__(self, hidden_size: int, name: str | None = None):
+  def __init__(
+    self, hidden_size: int, max_memory: float, name: str | None = None
+  ):
     super().__init__(name=name)
     self._hidden_size = hidden_size
-    self._project = hk.Linear(2 * hidden_size, name="gate_and_candidate")
+    # Units that forget at rates from 1 / 2 to 1 / max_memory; at 1 / 2 alone,
+    # no gradient comes back from 20 steps on.
+    bias = hk.initializers.RandomUniform(-math.log(max_memory), 0.0)
+    self._gate = hk.Linear(hidden_size, b_init=bias, name="gate")
+    self._candidate = hk.Linear(hidden_size, name="candidate")
 
   def initial_state(self, batch_size: int) -> Array:
     """Returns zeros `[B, H]`."""
@@ -96,8 +103,8 @@ class MinGRU(LinearCore):
 
   def recurrence(self, x: Array) -> tuple[Array, Array]:
     """Returns 1 - z and z times the candidate."""
-    gate, candidate = jnp.split(self._project(x), 2, axis=-1)
-    return jax.nn.sigmoid(-gate), jax.nn.sigmoid(gate) * candidate
+    gate = self._gate(x)
+    return jax.nn.sigmoid(-gate), jax.nn.sigmoid(gate) * self._candidate(x)
 
   def read(self, x: Array, states: Array) -> Array:
     """Returns the states."""
@@ -106,23 +113,28 @@ class MinGRU(LinearCore):
 
 
 @component
-def min_gru(hidden_size: int = 128) -> CoreRecipe:
+def min_gru(hidden_size: int = 128, max_memory: float = 100.0) -> CoreRecipe:
   """A minimal gated recurrent unit, h <- (1 - z(x)) h + z(x) c(x).
 
   Feng et al. (2024), https://arxiv.org/abs/2410.01201, of which this is the
-  form without logarithms: a convex combination needs none.
+  form without logarithms: a convex combination needs none. Gates start as in
+  Tallec and Ollivier (2018), https://arxiv.org/abs/1804.11188.
 
   Args:
     hidden_size: units, at least 1.
+    max_memory: how many steps the slowest units remember before training, above
+      1; others remember fewer, evenly over orders of magnitude.
 
   Returns:
     The core's recipe.
 
   Raises:
-    ValueError: if `hidden_size` is not positive.
+    ValueError: if `hidden_size` is not positive or `max_memory` not above 1.
   """
   check_hidden_size("min_gru", hidden_size)
-  return functools.partial(MinGRU, hidden_size, name="min_gru")
+  if max_memory <= 1:
+    raise ValueError(f"min_gru.max_memory must be > 1, got {max_memory}")
+  return functools.partial(MinGRU, hidden_size, max_memory, name="min_gru")
 
 
 class LRU(LinearCore):
