@@ -13,10 +13,12 @@ To add one: a torso is `(observation spec) -> module`, called with
 head is a `heads.HeadRecipe`, whose `build` is `(environment spec) -> module`,
 called with `(embedding, timestep, mode)` and returning a mapping with `'mean'`;
 dynamics are `(environment spec) -> module`, called with `(embedding, action)`.
-All run inside `hk.transform`; a core builds its submodules in `__init__`, so
-that `step` and `unroll` share them. Decorate the function of hyperparameters
-that returns one with `@component`; the tables in `tests/networks` then test it
-by one line.
+All run inside `hk.transform`; a core's state is a tree of float32 or complex64
+arrays `[B, ...]`, and it builds its submodules in `__init__`, so that `step`
+and `unroll` share them; a linear one names its recurrence (`linear_cores`) and
+has the rest. Decorate the function of hyperparameters that returns one with
+`@component`; the tables in `tests/networks` (`core_cases` for cores) then test
+it by one line.
 """
 
 from neurorl.networks.agent import agent

@@ -38,8 +38,8 @@ class LinearAttention(LinearCore):
     self._keys = hk.Linear(hidden_size, name="keys")
     self._values = hk.Linear(hidden_size, name="values")
     self._queries = hk.Linear(hidden_size, name="queries")
-    # From 0.9 on, so that forgetting is learned rather than memory.
-    bias = hk.initializers.Constant(2.2)
+    # Keeps 0.99 at first: forgetting is learned, memory would not be.
+    bias = hk.initializers.Constant(4.6)
     self._keep = hk.Linear(num_heads, b_init=bias, name="keep")
     self._forget = forget
     self._readout = GatedReadout(hidden_size)

@@ -7,94 +7,24 @@ import numpy as np
 import pytest
 
 from neurorl import networks
-from neurorl.networks import cores
-from tests.sequences import random_params
-
-T, B, D, H = 7, 3, 5, 4
-RESET_AT = 4
-
-# A new core earns all tests below by one line here.
-MEMORIES = {
-  "lstm": networks.lstm(H),
-  "lstm, learned": networks.lstm(H, learn_initial_state=True),
-  "gru": networks.gru(H),
-  "gru, learned": networks.gru(H, learn_initial_state=True),
-  "rnn": networks.rnn(H),
-  "ctrnn": networks.ctrnn(H, time_constant=3.0),
-  "ctrnn, learned": networks.ctrnn(H, learn_initial_state=True),
-  "min_gru": networks.min_gru(H),
-  "lru": networks.lru(H, state_size=3),
-  "s5": networks.s5(H, state_size=4, num_blocks=2),
-  "linear_attention": networks.linear_attention(H, num_heads=2),
-  "linear_attention, forgetting": networks.linear_attention(
-    H, num_heads=2, forget=True
-  ),
-  "gtrxl": networks.gtrxl(H, num_heads=2, memory_size=2 * T, mlp_size=6),
-  "stacked": networks.stacked([networks.lstm(H), networks.s5(H)]),
-  "stacked, repeated": networks.stacked([networks.rnn(H)], repeats=2),
-  "residual": networks.residual(networks.gru(H)),
-  "residual, equal sizes": networks.stacked(
-    [networks.lru(H), networks.residual(networks.min_gru(H))]
-  ),
-  "normalised": networks.normalised(networks.lstm(H)),
-  "gtrxl, stacked": networks.stacked(
-    [networks.gtrxl(H, num_heads=1, memory_size=T)], repeats=2
-  ),
-}
-CORES = {
-  **MEMORIES,
-  "gtrxl, short": networks.gtrxl(H, num_heads=2, memory_size=2, mlp_size=6),
-  "none": cores.FeedForward,
-}
-LEARNED = [name for name in MEMORIES if "learned" in name]
-GATED = [
-  name
-  for name in MEMORIES
-  if name.removesuffix(", learned") in ("lstm", "gru", "rnn", "ctrnn")
-]
-
-
-class Methods:
-  """A core as pure functions, with parameters that are nowhere zero."""
-
-  def __init__(self, recipe):
-    def build():
-      core = recipe()
-
-      def init(x, reset):
-        return core.unroll(x, reset, core.initial_state(x.shape[1]))
-
-      return init, (core.initial_state, core.step, core.unroll)
-
-    transformed = hk.without_apply_rng(hk.multi_transform(build))
-    x, reset = jnp.zeros((T, B, D)), jnp.zeros((T, B), bool)
-    self.init = functools.partial(transformed.init, x=x, reset=reset)
-    self.params = random_params(self.init, jax.random.key(0))
-    initial_state = transformed.apply[0]
-    step, unroll = map(jax.jit, transformed.apply[1:])
-    self.initial_state = functools.partial(initial_state, self.params)
-    self.step = functools.partial(step, self.params)
-    self.unroll = functools.partial(unroll, self.params)
-    self.step_with, self.unroll_with = step, unroll
-    self.initial_state_with = initial_state
-
-  def some_state(self, seed=2):
-    """A state as after some steps."""
-    x = jax.random.normal(jax.random.key(seed), (T, B, D))
-    return self.unroll(x, jnp.zeros((T, B), bool), self.initial_state(B))[1]
-
-
-make = functools.cache(lambda name: Methods(CORES[name]))
-INPUTS = jax.random.normal(jax.random.key(0), (T, B, D))
-NEVER = jnp.zeros((T, B), bool)
-# Row 0 is reset in the middle, row 1 never, row 2 twice, at the start too.
-SOMETIMES = NEVER.at[RESET_AT, 0].set(True).at[jnp.array([0, 5]), 2].set(True)
-
-
-def assert_close(x, y):
-  jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), x, y
-  )
+from tests.networks.core_cases import (
+  CORES,
+  GATED,
+  INPUTS,
+  LEARNED,
+  MEMORIES,
+  NEVER,
+  RESET_AT,
+  SOMETIMES,
+  B,
+  D,
+  H,
+  T,
+  assert_close,
+  make,
+  run_plainly,
+  weights,
+)
 
 
 @pytest.mark.parametrize("name", CORES)
@@ -237,11 +167,6 @@ def test_every_parameter_learns(name):
   assert all(np.abs(leaf).max() > 0 for leaf in leaves)
 
 
-def weights(core):
-  (params,) = core.params.values()
-  return [np.asarray(params[name]) for name in ("w_i", "w_h", "b")]
-
-
 def test_lstm_equals_haikus_with_the_same_weights():
   core = make("lstm")
   w_i, w_h, b = weights(core)
@@ -316,3 +241,41 @@ def test_the_gradient_written_by_hand_is_that_of_the_steps(name):
     return jax.jit(by_hand)(core.params, INPUTS, state)
 
   assert_close(gradient(core.unroll_with), gradient(steps))
+
+
+@pytest.mark.parametrize(("name", "tau"), [("rnn", 1.0), ("ctrnn", 3.0)])
+def test_rate_cores_equal_a_plain_loop(name, tau):
+  core = make(name)
+  w_i, w_h, b = [w.astype(np.float64) for w in weights(core)]
+
+  def step(x, h):
+    h = h + (np.tanh(x @ w_i + h @ w_h + b) - h) / tau
+    return h, h
+
+  run_plainly(core, step)
+
+
+@pytest.mark.parametrize(
+  ("build", "message"),
+  [
+    (lambda: networks.rnn(0), "rnn.hidden_size must be >= 1, got 0"),
+    (lambda: networks.ctrnn(0), "ctrnn.hidden_size must be >= 1, got 0"),
+    (lambda: networks.ctrnn(time_constant=0.5), "time_constant .* got 0.5"),
+    (lambda: networks.min_gru(0), "min_gru.hidden_size must be >= 1, got 0"),
+    (lambda: networks.min_gru(max_memory=1.0), "max_memory must be > 1"),
+    (lambda: networks.lru(state_size=0), r"positive, got \[128, 0\]"),
+    (lambda: networks.lru(min_radius=1.0), "got 1.0 and 0.999"),
+    (lambda: networks.lru(max_phase=7.0), r"\(0, 2 pi\], got 7.0"),
+    (lambda: networks.s5(num_blocks=0), r"positive, got \[128, 64, 0\]"),
+    (lambda: networks.s5(num_blocks=3), "got 3 for 64 units"),
+    (lambda: networks.s5(min_step=0.2), "got 0.2 and 0.1"),
+    (lambda: networks.linear_attention(9, 2), "got 2 for 9 units"),
+    (lambda: networks.gtrxl(9, 2), "gtrxl.num_heads .* got 2 for 9 units"),
+    (lambda: networks.gtrxl(memory_size=0), r"positive, got \[0, 256\]"),
+    (lambda: networks.stacked([]), "stacked.cores is empty; bind"),
+    (lambda: networks.stacked([networks.rnn()], 0), "repeats must be >= 1"),
+  ],
+)
+def test_bad_hyperparameters_are_refused(build, message):
+  with pytest.raises(ValueError, match=message):
+    build()
