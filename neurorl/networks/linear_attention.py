@@ -35,6 +35,8 @@ class LinearAttention(LinearCore):
   ):
     super().__init__(name=name)
     self._heads = (num_heads, hidden_size // num_heads)
+    # Sharp keys and queries from the first, as in `linear_cores.MinGRU`.
+    self._norm = hk.RMSNorm(-1, name="norm")
     self._keys = hk.Linear(hidden_size, name="keys")
     self._values = hk.Linear(hidden_size, name="values")
     self._queries = hk.Linear(hidden_size, name="queries")
@@ -54,6 +56,7 @@ class LinearAttention(LinearCore):
 
   def recurrence(self, x: Array) -> tuple[Array, Array]:
     """Returns what is kept, per head, and the outer product k (v, 1)^T."""
+    x = self._norm(x)
     keys = _positive(self._split(self._keys(x)))
     values = self._split(self._values(x))
     ones = jnp.ones((*values.shape[:-1], 1))
@@ -65,7 +68,7 @@ class LinearAttention(LinearCore):
 
   def read(self, x: Array, states: Array) -> Array:
     """Returns what the gate lets through of q S / (q z)."""
-    queries = _positive(self._split(self._queries(x)))
+    queries = _positive(self._split(self._queries(self._norm(x))))
     found = jnp.einsum("tbhk,tbhkv->tbhv", queries, states)
     # A step reads its own key too, so the weights' sum is above 0 already;
     # unless features underflow.

@@ -27,13 +27,17 @@ def gated_readout(params, x, state):
   return x * sigmoid(linear(params["gate"], x))
 
 
+def rms_normed(params, x):
+  square = np.square(x).mean(-1, keepdims=True)
+  return x / np.sqrt(square + 1e-5) * params["norm"]["scale"]
+
+
 def test_min_gru_equals_a_plain_loop():
   core = make("min_gru")
   params = float64_params(core)
 
   def step(x, h):
-    square = np.square(x).mean(-1, keepdims=True)
-    x = x / np.sqrt(square + 1e-5) * params["norm"]["scale"]
+    x = rms_normed(params, x)
     z = sigmoid(linear(params["gate"], x))
     h = (1 - z) * h + z * linear(params["candidate"], x)
     return h, h
@@ -136,9 +140,11 @@ def test_linear_attention_is_attention_to_the_whole_episode(forget):
 
   for b in range(B):
     x = np.asarray(INPUTS[:, b], np.float64)
-    queries, keys = features("queries", x), features("keys", x)
-    values = linear(params["values"], x)
-    keep = sigmoid(linear(params["keep"], x)) if forget else np.ones((T, 2))
+    normed = rms_normed(params, x)
+    queries, keys = features("queries", normed), features("keys", normed)
+    values, keep = linear(params["values"], normed), np.ones((T, 2))
+    if forget:
+      keep = sigmoid(linear(params["keep"], normed))
     for t in range(T):
       begin = max((s for s in range(t + 1) if SOMETIMES[s, b]), default=0)
       found = []
