@@ -167,6 +167,8 @@ class Codec(NamedTuple):
       where raw is no distribution.
     low: the least scalar that raw can mean, in the network's units.
     high: the greatest.
+    atoms: `() -> [N]`, the scalars, ascending, whose logits `raw` is; None
+      where raw is no categorical distribution.
   """
 
   shape: tuple[int, ...]
@@ -175,6 +177,7 @@ class Codec(NamedTuple):
   cross_entropy: Callable[[Array, Array], Array] | None
   low: float
   high: float
+  atoms: Callable[[], Array] | None = None
 
   def decode(self, raw: Array) -> Array:
     """Returns the scalar that `raw` means, in the task's units."""

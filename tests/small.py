@@ -29,12 +29,32 @@ uniform_replay:
   batch_size = 16
   updates_per_add = 1
 """
+PRIORITIZED_DQN = DQN.replace("uniform", "prioritized")
 SEARCH = f"""{COMMON}
 {{core}}.hidden_size = 16
 policy_head.hidden_sizes = (16,)
 scalar_head.hidden_sizes = (16,)
 search_actor.num_simulations = 4
 uniform_replay:{SEQUENCES}"""
+# Variants of the same size.
+DQNS = [
+  "double_dqn.gin",
+  "dueling_dqn.gin",
+  "n_step_dqn.gin",
+  "c51.gin",
+  "qr_dqn.gin",
+  "iqn.gin",
+  "munchausen_dqn.gin",
+  "conservative_dqn.gin",
+  "dqn_reg.gin",
+]
+QLEARNINGS = [
+  "watkins_q_lambda.gin",
+  "peng_q_lambda.gin",
+  "sarsa_lambda.gin",
+  "expected_sarsa.gin",
+  "retrace.gin",
+]
 MUZERO = f"""{SEARCH}
 residual_dynamics.hidden_sizes = (16,)
 unrolled.steps = 2
@@ -45,7 +65,12 @@ def sizes(file, core="lstm"):
   """Bindings that make a shipped algorithm small."""
   text = {
     "qlearning.gin": QLEARNING,
+    **dict.fromkeys(QLEARNINGS, QLEARNING),
     "dqn.gin": DQN,
+    **dict.fromkeys(DQNS, DQN),
+    "prioritized_dqn.gin": PRIORITIZED_DQN,
+    "rainbow.gin": PRIORITIZED_DQN,
+    "bootstrapped_dqn.gin": DQN + "ensemble_head.size = 3\n",
     "alphazero.gin": SEARCH,
     "alphazero_puct.gin": SEARCH,
     "muzero.gin": MUZERO,

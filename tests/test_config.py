@@ -2,6 +2,7 @@
 
 import pathlib
 import random
+import re
 import sys
 
 import gin
@@ -9,6 +10,7 @@ import pytest
 
 from neurorl import config, gin_files, registry
 from neurorl.config import ConfigError
+from tests import small
 
 GIN_CONFIGS = gin_files.gin_configs()
 ALGORITHMS = [
@@ -20,6 +22,11 @@ ALGORITHMS = [
   "gumbel_muzero.gin",
   "alphazero_deep_sea.gin",
   "muzero_reanalyse.gin",
+  "prioritized_dqn.gin",
+  "rainbow.gin",
+  "bootstrapped_dqn.gin",
+  *small.DQNS,
+  *small.QLEARNINGS,
 ]
 ENVIRONMENTS = sorted(path.name for path in GIN_CONFIGS.glob("env_*.gin"))
 
@@ -788,10 +795,13 @@ def test_the_text_shows_places_and_defaults(name):
   assert text.startswith("# One\n# Two\n")
   assert "SEED = 7  # command line\n" in text
   assert "steps_per_chunk = 10000  (default)" in text
-  # Where a variant does not say it, its parent does.
-  parent = {"alphazero": "alphazero.gin", "muzero": "alphazero.gin"}
-  family = name.removeprefix("gumbel_").split("_")[0].removesuffix(".gin")
-  assert f"  agent = @agent()  # {parent.get(family, name)}:" in text
+  # Where a variant does not say it, the file that it stems from does.
+  includes = re.compile("^include '(.*)'$", re.M)
+  while (parent := includes.findall((GIN_CONFIGS / name).read_text())[0]) != (
+    "base.gin"
+  ):
+    name = parent
+  assert f"  agent = @agent()  # {name}:" in text
 
 
 # Shipped files.

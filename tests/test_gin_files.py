@@ -19,6 +19,11 @@ PAIRS = [
   ("gumbel_muzero.gin", "env_catch.gin"),
   ("muzero_reanalyse.gin", "env_catch.gin"),
   ("alphazero_deep_sea.gin", "env_deep_sea.gin"),
+  ("rainbow.gin", "env_minatar_breakout.gin"),
+  ("prioritized_dqn.gin", "env_cartpole.gin"),
+  ("bootstrapped_dqn.gin", "env_deep_sea.gin"),
+  *[(file, "env_cartpole.gin") for file in small.DQNS],
+  *[(file, "env_catch.gin") for file in small.QLEARNINGS],
 ]
 # A core is one binding, in every file whose agent may have one; sizes aside.
 CORES = {

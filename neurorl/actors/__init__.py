@@ -15,6 +15,7 @@ want (only what it reads is stored): the means of all heads by
 from neurorl.actors.epsilon_greedy import epsilon_greedy, greedy, log_spaced
 from neurorl.actors.sampling import sampling, softmax
 from neurorl.actors.search import search_actor
+from neurorl.actors.thompson import thompson
 
 __all__ = [
   "epsilon_greedy",
@@ -23,4 +24,5 @@ __all__ = [
   "sampling",
   "search_actor",
   "softmax",
+  "thompson",
 ]

@@ -110,7 +110,7 @@ def epsilon_greedy(
       explore = jax.random.uniform(explore_key, batch) < probability
       invalid = spaces.invalid_actions(task.environment, env_state)
       random = _any(action_key, batch, num_actions, invalid)
-      best = _best(q, invalid)
+      best = best_action(q, invalid)
       action = jnp.where(explore, random, best)
       allowed = num_actions if invalid is None else jnp.sum(~invalid, axis=-1)
       taken = probability / allowed + (1.0 - probability) * (action == best)
@@ -157,7 +157,7 @@ def greedy(head: str = "q") -> ActorRecipe:
       if discrete:
         preferences = outputs_lib.read(outputs, head, "greedy")
         invalid = spaces.invalid_actions(task.environment, env_state)
-        action = _best(preferences, invalid)
+        action = best_action(preferences, invalid)
       else:
         action = policy.mode(outputs[head])
       extras = outputs_lib.record(outputs)
@@ -168,7 +168,16 @@ def greedy(head: str = "q") -> ActorRecipe:
   return build
 
 
-def _best(q: Array, invalid: Array | None) -> Array:
+def best_action(q: Array, invalid: Array | None) -> Array:
+  """Picks the action of highest value among those that are allowed.
+
+  Args:
+    q: `[B, A]`.
+    invalid: `[B, A]` bool, or None where all are allowed.
+
+  Returns:
+    `[B]` int32.
+  """
   if invalid is not None:
     q = jnp.where(invalid, -jnp.inf, q)
   return jnp.argmax(q, axis=-1).astype(jnp.int32)

@@ -34,7 +34,9 @@ from neurorl.types import (
 
 @component
 def gymnax(
-  name: str, parameters: Mapping[str, Any] | None = None
+  name: str,
+  parameters: Mapping[str, Any] | None = None,
+  arguments: Mapping[str, Any] | None = None,
 ) -> Environment:
   """Makes a gymnax environment by name.
 
@@ -42,18 +44,22 @@ def gymnax(
     name: a name of gymnax's registry, such as 'Catch-bsuite'.
     parameters: fields of the environment's `EnvParams` to change, such as
       `{'memory_length': 20}`.
+    arguments: that its class is made with, such as `{'size': 10}`.
 
   Returns:
     The environment.
 
   Raises:
-    ValueError: if gymnax has no such environment or parameter.
+    ValueError: if gymnax has no such environment, parameter or argument.
   """
   library = _import_gymnax()
   if name not in library.registered_envs:
     hint = registry.nearest(name, library.registered_envs)
     raise ValueError(f"gymnax.name = '{name}': no such environment{hint}")
-  env, params = library.make(name)
+  try:
+    env, params = library.make(name, **(arguments or {}))
+  except TypeError as error:
+    raise ValueError(f"gymnax.arguments of '{name}': {error}") from error
   params = _replace(params, dict(parameters or {}), name)
   space = _action_space(env.action_space(params), name)
   observation, state_spec = jax.eval_shape(

@@ -1,17 +1,20 @@
 """Losses: terms, and the parts that terms are made of.
 
 What lives here: `losses`, which alone masks, weighs and reduces; terms
-(`regression`, `distillation`, ...); losses made of losses: `unrolled`, which
-applies one to what a model imagines, and `reanalysed`, which first searches
-again; and their parts: predictions (which head, at which
-action), targets (return estimators), bootstraps, distances.
+(`regression`, `categorical_td`, `distillation`, ...); losses made of losses:
+`unrolled`, which applies one to what a model imagines, and `reanalysed`, which
+first searches again; and their parts: predictions (which head, at which
+action), targets (return estimators over rewards), bootstraps, policies (which
+action would be taken), distances.
 
 May import: `types`, `loss_types`, `registry`, `ops`, `search`, jax, optax.
 
 To add one: decide which part varies and write that one function. A prediction
 is `LossInputs -> Predicted`, a bootstrap `LossInputs -> [T+1, B]`, a target
-`LossInputs -> [T, B]`, a distance `(codec, raw, target) -> [T, B]`, a term
-`LossInputs -> TermOutput`.
+`LossInputs -> [T, B]`, a policy `LossInputs -> [T+1, B, A]`, a distance
+`(codec, raw, target) -> [T, B]`, a term `LossInputs -> TermOutput`. A term
+reads predictions of transitions as `x[:T]`, T being `len(inputs.mask)`: those
+of the last step may be missing where nothing bootstraps from them.
 Decorate the function of hyperparameters that returns it with `@component`. No
 term makes a mask or a discount of its own: `ops.episodes` has decided both.
 """
@@ -19,16 +22,27 @@ term makes a mask or a discount of its own: `ops.episodes` has decided both.
 from neurorl.losses.advantages import advantages, recorded
 from neurorl.losses.bootstraps import (
   double_q,
+  expected_q,
   max_q,
   sarsa,
   search_value,
+  soft_q,
   target_value,
 )
 from neurorl.losses.clipped_regression import clipped_regression
 from neurorl.losses.consistency import consistency
 from neurorl.losses.distances import cross_entropy, huber, squared_error
 from neurorl.losses.distillation import distillation
+from neurorl.losses.distributional import categorical_td, quantile_td
+from neurorl.losses.ensembles import ensemble
 from neurorl.losses.losses import losses
+from neurorl.losses.penalties import conservative, low_values
+from neurorl.losses.policies import (
+  epsilon_soft,
+  exploratory,
+  online_greedy,
+  target_greedy,
+)
 from neurorl.losses.policy_gradients import (
   clipped_surrogate,
   entropy_bonus,
@@ -37,12 +51,12 @@ from neurorl.losses.policy_gradients import (
 from neurorl.losses.predictions import action_value, scalar
 from neurorl.losses.reanalysed import reanalysed
 from neurorl.losses.regression import regression
+from neurorl.losses.rewards import discounts, munchausen_rewards, rewards
 from neurorl.losses.targets import (
-  discounts,
   lambda_returns,
   n_step_returns,
   one_step_returns,
-  rewards,
+  retrace,
 )
 from neurorl.losses.unrolled import unrolled
 from neurorl.losses.vtrace import vtrace
@@ -50,29 +64,42 @@ from neurorl.losses.vtrace import vtrace
 __all__ = [
   "action_value",
   "advantages",
+  "categorical_td",
   "clipped_regression",
   "clipped_surrogate",
+  "conservative",
   "consistency",
   "cross_entropy",
   "discounts",
   "distillation",
   "double_q",
+  "ensemble",
   "entropy_bonus",
+  "epsilon_soft",
+  "expected_q",
+  "exploratory",
   "huber",
   "lambda_returns",
   "losses",
+  "low_values",
   "max_q",
+  "munchausen_rewards",
   "n_step_returns",
   "one_step_returns",
+  "online_greedy",
   "policy_gradient",
+  "quantile_td",
   "reanalysed",
   "recorded",
   "regression",
+  "retrace",
   "rewards",
   "sarsa",
   "scalar",
   "search_value",
+  "soft_q",
   "squared_error",
+  "target_greedy",
   "target_value",
   "unrolled",
   "vtrace",

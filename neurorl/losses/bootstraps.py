@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.loss_types import LossInputs
+from neurorl.losses.policies import Policy
 from neurorl.losses.predictions import select
 from neurorl.ops import outputs as outputs_lib
 from neurorl.registry import component
@@ -81,6 +82,61 @@ def sarsa(head: str = "q") -> Bootstrap:
     return select(q, inputs.steps.action)
 
   return bootstrap
+
+
+@component
+def expected_q(policy: Policy, head: str = "q") -> Bootstrap:
+  """The target's values of all actions, by how likely a policy takes them.
+
+  van Seijen et al. (2009), https://doi.org/10.1109/ADPRL.2009.4927542
+
+  Args:
+    policy: whose values are learned, such as `@epsilon_soft()`.
+    head: a head of action values, `'mean'` `[T+1, B, A]`.
+
+  Returns:
+    The bootstrap.
+  """
+
+  def bootstrap(inputs: LossInputs) -> Array:
+    q = outputs_lib.read(inputs.target, head, "expected_q")
+    return jnp.sum(policy(inputs) * q, axis=-1)
+
+  return bootstrap
+
+
+@component
+def soft_q(temperature: float = 0.03, head: str = "q") -> Bootstrap:
+  """The target's soft maximum: its values' softmax has them and its entropy.
+
+  temperature * log sum_a exp(q_a / temperature)
+  = sum_a pi_a (q_a - temperature * log pi_a)
+
+  Haarnoja et al. (2017), https://arxiv.org/abs/1702.08165
+
+  Args:
+    temperature: of the softmax, above 0, in units of value.
+    head: a head of action values, `'mean'` `[T+1, B, A]`.
+
+  Returns:
+    The bootstrap.
+
+  Raises:
+    ValueError: if the temperature is not positive.
+  """
+  check_temperature("soft_q.temperature", temperature)
+
+  def bootstrap(inputs: LossInputs) -> Array:
+    q = outputs_lib.read(inputs.target, head, "soft_q")
+    return temperature * jax.nn.logsumexp(q / temperature, axis=-1)
+
+  return bootstrap
+
+
+def check_temperature(name: str, temperature: float) -> None:
+  """Raises `ValueError` unless a temperature is positive."""
+  if temperature <= 0.0:
+    raise ValueError(f"{name} must be above 0, got {temperature}")
 
 
 @component

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from neurorl.loss_types import LossInputs, Term, TermOutput
 from neurorl.losses.distances import Distance
 from neurorl.losses.predictions import Prediction
-from neurorl.losses.targets import Target
+from neurorl.losses.rewards import Target
 from neurorl.registry import component
 from neurorl.types import Array, Codec, Metrics
 
@@ -34,7 +34,7 @@ def regression(
 
   def term(inputs: LossInputs) -> TermOutput:
     raw, codec = prediction(inputs)
-    raw = raw[:-1]
+    raw = raw[: len(inputs.mask)]
     wanted = target(inputs)
     encoded = codec.transform.apply(wanted)
     read = codec.read(raw)

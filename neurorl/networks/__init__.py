@@ -30,6 +30,7 @@ from neurorl.networks.dynamics import (
   residual_dynamics,
   rms_norm,
 )
+from neurorl.networks.ensembles import ensemble_head
 from neurorl.networks.gaussian_head import gaussian_policy_head
 from neurorl.networks.gtrxl import gtrxl
 from neurorl.networks.heads import (
@@ -42,6 +43,11 @@ from neurorl.networks.heads import (
 from neurorl.networks.image_torsos import impala_resnet, minatar_cnn
 from neurorl.networks.linear_attention import linear_attention
 from neurorl.networks.linear_cores import lru, min_gru
+from neurorl.networks.linears import noisy_linear
+from neurorl.networks.quantile_heads import (
+  implicit_quantile_q_head,
+  quantile_q_head,
+)
 from neurorl.networks.rate_cores import ctrnn, rnn
 from neurorl.networks.s5 import s5
 from neurorl.networks.torsos import dictionary, embed, mlp
@@ -54,10 +60,12 @@ __all__ = [
   "dictionary",
   "dueling_q_head",
   "embed",
+  "ensemble_head",
   "gaussian_policy_head",
   "gru",
   "gtrxl",
   "impala_resnet",
+  "implicit_quantile_q_head",
   "linear_attention",
   "lru",
   "lstm",
@@ -65,9 +73,11 @@ __all__ = [
   "min_max_norm",
   "minatar_cnn",
   "mlp",
+  "noisy_linear",
   "normalised",
   "policy_head",
   "q_head",
+  "quantile_q_head",
   "recurrent_dynamics",
   "residual",
   "residual_dynamics",

@@ -11,10 +11,10 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-import haiku as hk
 import jax
 
-from neurorl.networks.torsos import Activation, Layers, check_sizes
+from neurorl.networks.linears import HiddenLayers, Layer, Linear, plain
+from neurorl.networks.torsos import Activation, check_sizes
 from neurorl.ops import spaces
 from neurorl.ops.codecs import SCALAR
 from neurorl.ops.distributions import CATEGORICAL
@@ -48,26 +48,26 @@ class HeadRecipe:
   distribution: Callable[[EnvironmentSpec], Distribution] | None = None
 
 
-def _scalars(size: int, codec: Codec, name: str) -> Callable[[Array], Array]:
+def _scalars(size: int, codec: Codec, linear: Linear, name: str) -> Layer:
   """A linear layer to `size` scalars as the codec has them."""
-  linear = hk.Linear(size * math.prod(codec.shape), name=name)
+  layer = linear(size * math.prod(codec.shape), name)
 
-  def apply(x: Array) -> Array:
-    return linear(x).reshape(*x.shape[:-1], size, *codec.shape)
+  def apply(x: Array, mode: Mode) -> Array:
+    return layer(x, mode).reshape(*x.shape[:-1], size, *codec.shape)
 
   return apply
 
 
 def _one_stream(
-  hidden: Layers,
-  out: Callable[[Array], Array],
+  hidden: HiddenLayers,
+  out: Layer,
   predict: Callable[[Array], Mapping[str, Array]],
 ) -> Head:
   """A head of hidden layers, a last layer, and what its output means."""
 
   def apply(embedding, timestep, mode):
-    del timestep, mode
-    return predict(out(hidden(embedding)))
+    del timestep
+    return predict(out(hidden(embedding, mode), mode))
 
   return apply
 
@@ -82,6 +82,7 @@ def q_head(
   activation: Activation = jax.nn.relu,
   layer_norm: bool = False,
   codec: Codec = SCALAR,
+  linear: Linear = plain,
 ) -> HeadRecipe:
   """Action values Q(s, .) by linear layers.
 
@@ -90,6 +91,7 @@ def q_head(
     activation: after each of them.
     layer_norm: whether each of them is normalised.
     codec: how a value is put out.
+    linear: the layers' kind, such as `@noisy_linear()`.
 
   Returns:
     The head's recipe; its `'mean'` is `[..., A]`, its `'raw'` has the codec's
@@ -103,8 +105,10 @@ def q_head(
 
   def build(spec: EnvironmentSpec) -> Head:
     num_actions = spaces.num_actions("q_head", spec)
-    hidden = Layers(hidden_sizes, activation, layer_norm, name="q_hidden")
-    values = _scalars(num_actions, codec, "q")
+    hidden = HiddenLayers(
+      hidden_sizes, activation, layer_norm, linear, "q_hidden"
+    )
+    values = _scalars(num_actions, codec, linear, "q")
     return _one_stream(hidden, values, functools.partial(_decoded, codec))
 
   return HeadRecipe(build, codec)
@@ -116,6 +120,7 @@ def dueling_q_head(
   activation: Activation = jax.nn.relu,
   layer_norm: bool = False,
   codec: Codec = SCALAR,
+  linear: Linear = plain,
 ) -> HeadRecipe:
   """Action values as a state value plus advantages of mean zero.
 
@@ -126,6 +131,7 @@ def dueling_q_head(
     activation: after each of them.
     layer_norm: whether each of them is normalised.
     codec: how a value is put out.
+    linear: the layers' kind, such as `@noisy_linear()`.
 
   Returns:
     The head's recipe; its `'mean'` is `[..., A]`, its `'raw'` has the codec's
@@ -141,14 +147,18 @@ def dueling_q_head(
     num_actions = spaces.num_actions("dueling_q_head", spec)
 
     def stream(name, size):
-      layers = Layers(hidden_sizes, activation, layer_norm, f"{name}_hidden")
-      return layers, _scalars(size, codec, name)
+      layers = HiddenLayers(
+        hidden_sizes, activation, layer_norm, linear, f"{name}_hidden"
+      )
+      return layers, _scalars(size, codec, linear, name)
 
     streams = [stream("value", 1), stream("advantage", num_actions)]
 
     def apply(embedding, timestep, mode):
-      del timestep, mode
-      value, advantage = [out(hidden(embedding)) for hidden, out in streams]
+      del timestep
+      value, advantage = [
+        out(hidden(embedding, mode), mode) for hidden, out in streams
+      ]
       actions = embedding.ndim - 1
       raw = value + advantage - advantage.mean(axis=actions, keepdims=True)
       return _decoded(codec, raw)
@@ -164,6 +174,7 @@ def scalar_head(
   activation: Activation = jax.nn.relu,
   layer_norm: bool = False,
   codec: Codec = SCALAR,
+  linear: Linear = plain,
 ) -> HeadRecipe:
   """One scalar of the state: its value, or the reward for arriving there.
 
@@ -172,6 +183,7 @@ def scalar_head(
     activation: after each of them.
     layer_norm: whether each of them is normalised.
     codec: how the scalar is put out.
+    linear: the layers' kind, such as `@noisy_linear()`.
 
   Returns:
     The head's recipe; its `'mean'` is `[...]`, its `'raw'` has the codec's
@@ -184,11 +196,13 @@ def scalar_head(
 
   def build(spec: EnvironmentSpec) -> Head:
     del spec
-    hidden = Layers(hidden_sizes, activation, layer_norm, name="scalar_hidden")
-    linear = _scalars(1, codec, "scalar")
+    hidden = HiddenLayers(
+      hidden_sizes, activation, layer_norm, linear, "scalar_hidden"
+    )
+    scalars = _scalars(1, codec, linear, "scalar")
     axis = -1 - len(codec.shape)
     return _one_stream(
-      hidden, linear, lambda raw: _decoded(codec, raw.squeeze(axis))
+      hidden, scalars, lambda raw: _decoded(codec, raw.squeeze(axis))
     )
 
   return HeadRecipe(build, codec)
@@ -199,6 +213,7 @@ def policy_head(
   hidden_sizes: Sequence[int] = (),
   activation: Activation = jax.nn.relu,
   layer_norm: bool = False,
+  linear: Linear = plain,
 ) -> HeadRecipe:
   """A categorical policy over discrete actions.
 
@@ -206,6 +221,7 @@ def policy_head(
     hidden_sizes: units of the layers before the last.
     activation: after each of them.
     layer_norm: whether each of them is normalised.
+    linear: the layers' kind, such as `@noisy_linear()`.
 
   Returns:
     The head's recipe; its `'mean'` are probabilities and its `'logits'` their
@@ -219,12 +235,14 @@ def policy_head(
 
   def build(spec: EnvironmentSpec) -> Head:
     num_actions = spaces.num_actions("policy_head", spec)
-    hidden = Layers(hidden_sizes, activation, layer_norm, name="policy_hidden")
-    linear = hk.Linear(num_actions, name="policy")
+    hidden = HiddenLayers(
+      hidden_sizes, activation, layer_norm, linear, "policy_hidden"
+    )
+    logits = linear(num_actions, "policy")
     return _one_stream(
       hidden,
-      linear,
-      lambda logits: {"mean": jax.nn.softmax(logits), "logits": logits},
+      logits,
+      lambda x: {"mean": jax.nn.softmax(x), "logits": x},
     )
 
   return HeadRecipe(build, distribution=lambda spec: CATEGORICAL)

@@ -2,8 +2,9 @@
 
 What lives here: the equations. Episode ends (`episodes`), return estimators
 (`returns`), linear recurrences (`scans`), value transforms (`transforms`), what
-a head's output means (`codecs`, `distributions`), schedules of progress
-(`schedules`), and helpers over trees of arrays (`trees`).
+a head's output means (`codecs`, `distributions`), distributions over given
+numbers (`categorical`), schedules of progress (`schedules`), and helpers over
+trees of arrays (`trees`).
 
 May import: `types`, `registry`, jax, optax, rlax (inside functions; it is slow
 to import).

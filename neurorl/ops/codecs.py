@@ -38,8 +38,9 @@ def two_hot(
 ) -> Codec:
   """A scalar as the mean of a categorical distribution over equal steps.
 
-  A target is spread over the two nearest steps so that its mean is exact, and
-  clipped to the support.
+  A scalar target is spread over the two nearest steps so that its mean is
+  exact, and clipped to the support. The distribution itself may be learned too,
+  by `categorical_td`.
 
   Schrittwieser et al. (2020), https://arxiv.org/abs/1911.08265, appendix F
 
@@ -64,10 +65,12 @@ def two_hot(
   if num_bins < 2:
     raise ValueError(f"two_hot.num_bins must be >= 2, got {num_bins}")
 
+  def atoms() -> Array:
+    return jnp.linspace(low, high, num_bins)
+
   def read(raw: Array) -> Array:
     # Not a matrix product, which a GPU may do at half the precision.
-    support = jnp.linspace(low, high, num_bins)
-    return jnp.sum(jax.nn.softmax(raw) * support, axis=-1)
+    return jnp.sum(jax.nn.softmax(raw) * atoms(), axis=-1)
 
   def cross_entropy(raw: Array, scalar: Array) -> Array:
     import rlax
@@ -76,7 +79,9 @@ def two_hot(
     return optax.softmax_cross_entropy(raw, wanted)
 
   shape = (num_bins,)
-  return Codec(shape, read, transform or IDENTITY, cross_entropy, low, high)
+  return Codec(
+    shape, read, transform or IDENTITY, cross_entropy, low, high, atoms
+  )
 
 
 @component

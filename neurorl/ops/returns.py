@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import chex
 import jax
+import jax.numpy as jnp
 
 from neurorl.types import Array
 
@@ -96,12 +97,103 @@ def n_step_returns(
 
   chex.assert_rank([rewards, discounts, values, traces], 2)
   chex.assert_equal_shape([rewards, discounts, values, traces])
-  if not 1 <= n <= rewards.shape[0]:
-    raise ValueError(f"n must be in [1, {rewards.shape[0]}], got {n}")
+  _check_n(n, rewards.shape[0])
   estimator = functools.partial(rlax.n_step_bootstrapped_returns, n=n)
   return jax.vmap(
     lambda r, d, v, l: estimator(r, d, v, lambda_t=l), in_axes=1, out_axes=1
   )(rewards, discounts, values, traces)
+
+
+class Sums(NamedTuple):
+  """An n-step return in parts: G_t = rewards_t + discounts_t * v_arrivals_t.
+
+  Attributes:
+    rewards: `[T, B]`, the discounted sum of rewards.
+    discounts: `[T, B]`, what discounts where the sum ends.
+    arrivals: `[T, B]` int32, the last transition of the sum; the return
+      bootstraps from where that arrives.
+  """
+
+  rewards: Array
+  discounts: Array
+  arrivals: Array
+
+
+def n_step_sums(
+  rewards: Array, discounts: Array, continues: Array, n: int
+) -> Sums:
+  """Sums n rewards, and says which state to bootstrap from.
+
+  For what is not a scalar, such as a distribution of returns: with scalars
+  `values`, rewards + discounts * values[arrivals] is what `n_step_returns`
+  gives with traces of 1 where the sum continues and 0 elsewhere.
+
+  Args:
+    rewards: `[T, B]`.
+    discounts: `[T, B]`.
+    continues: `[T, B]` bool, whether a sum may go on after a transition.
+    n: steps, from 1 to T; sums end early at the end of the sequence.
+
+  Returns:
+    The sums.
+
+  Raises:
+    ValueError: if n is out of range.
+  """
+  chex.assert_rank([rewards, discounts, continues], 2)
+  chex.assert_type(continues, bool)
+  chex.assert_equal_shape([rewards, discounts, continues])
+  length = rewards.shape[0]
+  _check_n(n, length)
+  times = jnp.broadcast_to(jnp.arange(length)[:, None], rewards.shape)
+  one = Sums(rewards, discounts, times)
+  goes_on = continues & (times < length - 1)
+
+  def lengthen(_, sums: Sums) -> Sums:
+    following = jax.tree.map(lambda x: jnp.roll(x, -1, axis=0), sums)
+    return Sums(
+      rewards + jnp.where(goes_on, discounts * following.rewards, 0.0),
+      jnp.where(goes_on, discounts * following.discounts, discounts),
+      jnp.where(goes_on, following.arrivals, times),
+    )
+
+  return jax.lax.fori_loop(0, n - 1, lengthen, one)
+
+
+def off_policy_returns(
+  rewards: Array,
+  discounts: Array,
+  values: Array,
+  action_values: Array,
+  traces: Array,
+) -> Array:
+  """Corrects the values of actions that another policy has taken.
+
+  G_t = r_t + d_t * (v_t + c_t * (G_{t+1} - q_t)), with G_{T-1} = r + d * v.
+
+  With traces c of lambda * min(1, pi / mu) this is Retrace, of lambda
+  Harutyunyan's Q(lambda), of lambda * pi tree backup.
+
+  Munos et al. (2016), https://arxiv.org/abs/1606.02647
+
+  Args:
+    rewards: `[T, B]`.
+    discounts: `[T, B]`.
+    values: `[T, B]`, of where each transition arrives.
+    action_values: `[T, B]`, of the action that was taken there.
+    traces: `[T, B]`, of that action; 0 where an episode ends.
+
+  Returns:
+    `[T, B]` returns.
+  """
+  import rlax
+
+  arrays = [rewards, discounts, values, action_values, traces]
+  chex.assert_rank(arrays, 2)
+  chex.assert_equal_shape(arrays)
+  return jax.vmap(
+    rlax.general_off_policy_returns_from_q_and_v, in_axes=1, out_axes=1
+  )(action_values[:-1], values, rewards, discounts, traces[:-1])
 
 
 class VTrace(NamedTuple):
@@ -163,3 +255,8 @@ def vtrace(
   found = jax.vmap(one, in_axes=1, out_axes=1)(*arrays)
   returns = jax.lax.stop_gradient(baselines) + found.errors
   return VTrace(returns, found.pg_advantage)
+
+
+def _check_n(n: int, length: int) -> None:
+  if not 1 <= n <= length:
+    raise ValueError(f"n must be in [1, {length}], got {n}")

@@ -244,3 +244,13 @@ def test_an_unknown_parameter_names_the_nearest():
   message = "CartPole-v1 has no parameter 'max_steps'.*'max_steps_in_episode'"
   with pytest.raises(ValueError, match=message):
     environments.gymnax("CartPole-v1", {"max_steps": 4})
+
+
+def test_arguments_reach_the_environment():
+  environment = environments.gymnax("DeepSea-bsuite", arguments={"size": 5})
+  assert environment.spec.observation.shape == (5, 5)
+  message = (
+    r"gymnax\.arguments of 'DeepSea-bsuite': .*unexpected keyword.*'sice'"
+  )
+  with pytest.raises(ValueError, match=message):
+    environments.gymnax("DeepSea-bsuite", arguments={"sice": 5})

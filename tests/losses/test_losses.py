@@ -25,6 +25,11 @@ BOOTSTRAPS = {
   "double_q": (losses.double_q, [10, 50], [6, 27]),
   "max_q": (losses.max_q, [30, 60], [16, 32]),
   "sarsa": (losses.sarsa, [20, 40], [11, 22]),
+  "expected_q": (
+    lambda head="q": losses.expected_q(losses.target_greedy(), head),
+    [30, 60],
+    [16, 32],
+  ),
   # By what `inputs` takes for them: the target's first and its last actions'.
   "target_value": (losses.target_value, [10, 60], [6, 32]),
   "search_value": (losses.search_value, [30, 40], [16, 22]),

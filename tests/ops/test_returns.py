@@ -75,6 +75,77 @@ def test_n_beyond_the_sequence_is_refused(n):
   rewards, discounts, values, last = random_case(0)
   with pytest.raises(ValueError, match=f"got {n}"):
     returns.n_step_returns(*arrays(rewards, discounts, values, 1.0 - last), n)
+  with pytest.raises(ValueError, match=f"got {n}"):
+    returns.n_step_sums(*arrays(rewards, discounts), jnp.asarray(~last), n)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("n", [1, 2, 4, T])
+def test_n_step_sums_are_the_parts_of_n_step_returns(seed, n):
+  rewards, discounts, values, last = random_case(seed)
+  sums = returns.n_step_sums(*arrays(rewards, discounts), jnp.asarray(~last), n)
+  arrivals = np.asarray(sums.arrivals)
+  bootstrap = np.take_along_axis(values, arrivals, axis=0)
+  np.testing.assert_allclose(
+    sums.rewards + sums.discounts * bootstrap,
+    numpy_n_step(rewards, discounts, values, last, n),
+    rtol=1e-5,
+    atol=1e-6,
+  )
+  # They arrive n transitions on, or where the episode or the sequence ends.
+  for t, b in np.ndindex(T, B):
+    ends = [k for k in range(t, T) if last[k, b]]
+    assert arrivals[t, b] == min(t + n - 1, T - 1, *ends)
+
+
+def test_golden_n_step_sums():
+  # An episode ends at the second of four transitions, in a time-out.
+  columns = [[1.0, 2, 3, 4], [0.5, 0.5, 0.5, 0.25]]
+  sums = returns.n_step_sums(
+    *[jnp.asarray(c)[:, None] for c in columns],
+    jnp.array([True, False, True, True])[:, None],
+    2,
+  )
+  np.testing.assert_allclose(sums.rewards[:, 0], [2, 2, 5, 4])
+  np.testing.assert_allclose(sums.discounts[:, 0], [0.25, 0.5, 0.125, 0.25])
+  np.testing.assert_array_equal(sums.arrivals[:, 0], [1, 1, 3, 3])
+
+
+def numpy_off_policy(rewards, discounts, values, action_values, traces):
+  """Forward view: the sum of traced temporal differences."""
+  length, batch = rewards.shape
+  result = rewards + discounts * values
+  for t, b in np.ndindex(length, batch):
+    scale = 1.0
+    for k in range(t, length - 1):
+      scale *= discounts[k, b] * traces[k, b]
+      error = rewards[k + 1, b] + discounts[k + 1, b] * values[k + 1, b]
+      result[t, b] += scale * (error - action_values[k, b])
+  return result
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_off_policy_returns_equal_a_plain_loop(seed):
+  rewards, discounts, values, last = random_case(seed)
+  rng = np.random.default_rng(10 + seed)
+  traces = rng.random((T, B)) * (1.0 - last)
+  case = rewards, discounts, values, rng.normal(size=(T, B)), traces
+  actual = returns.off_policy_returns(*arrays(*case))
+  np.testing.assert_allclose(
+    actual, numpy_off_policy(*case), rtol=1e-5, atol=1e-5
+  )
+
+
+def test_off_policy_returns_of_one_policy_are_lambda_returns():
+  # Where the action taken is worth what the state is.
+  rewards, discounts, values, last = arrays(*random_case(0))
+  traces = 0.8 * (1.0 - last)
+  np.testing.assert_allclose(
+    returns.off_policy_returns(rewards, discounts, values, values, traces),
+    returns.lambda_returns(rewards, discounts, values, traces),
+    rtol=1e-5,
+    atol=1e-6,
+  )
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -18,6 +18,7 @@ REPLAY = """
   batch_size = 32
   updates_per_add = 1
 """
+FAST = "epsilon_greedy.epsilon = 0.3\npolyak.step_size = 0.02\n"
 ALGORITHMS = {
   "qlearning": (
     "qlearning.gin",
@@ -39,7 +40,27 @@ ALGORITHMS = {
     "scalar_codec.transform = @signed_hyperbolic()\n"
     "epsilon_greedy.epsilon = 0.3\npolyak.step_size = 0.02",
   ),
+  "c51": (
+    "c51.gin",
+    "uniform_replay:" + REPLAY,
+    FAST + "two_hot.low = -4\ntwo_hot.high = 12\ntwo_hot.num_bins = 33",
+  ),
+  "iqn": (
+    "iqn.gin",
+    "uniform_replay:" + REPLAY,
+    FAST + "implicit_quantile_q_head.num_samples = 8\n"
+    "implicit_quantile_q_head.hidden_sizes = (16,)",
+  ),
+  "munchausen": ("munchausen_dqn.gin", "uniform_replay:" + REPLAY, FAST),
+  "retrace": (
+    "retrace.gin",
+    "prioritized_replay:" + REPLAY + "  sequence_length = 6\n  period = 3\n",
+    FAST,
+  ),
 }
+WITHOUT_CORE = ("dqn", "c51", "iqn", "munchausen")
+# An action far from the best costs as much, beside the reward for it.
+MUNCHAUSEN = -0.9
 
 
 def _learn(files_and_bindings):
@@ -79,13 +100,14 @@ def test_discounting(learned):
 
 
 def test_action_matters(learned):
-  _, q = learned
-  np.testing.assert_allclose(q["action_matters"][0, 0], [-1.0, 1.0], atol=0.15)
+  name, q = learned
+  worst = -1.0 + (MUNCHAUSEN if name == "munchausen" else 0.0)
+  np.testing.assert_allclose(q["action_matters"][0, 0], [worst, 1.0], atol=0.15)
 
 
 def test_memory_matters(learned):
   name, q = learned
-  if name == "dqn":  # no core: the cue is forgotten, and neither action pays
+  if name in WITHOUT_CORE:  # the cue is forgotten, and neither action pays
     assert np.abs(q["memory_matters"][:, 1]).max() < 0.5
     return
   wanted = [[1.0, -1.0], [-1.0, 1.0]]
