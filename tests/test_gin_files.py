@@ -25,6 +25,24 @@ PAIRS = [
   *[(file, "env_cartpole.gin") for file in small.DQNS],
   *[(file, "env_catch.gin") for file in small.QLEARNINGS],
 ]
+# A core is one binding, in every file whose agent may have one; sizes aside.
+CORES = {
+  "ctrnn": "ctrnn.hidden_size = 8",
+  "gru": "gru.hidden_size = 8",
+  "gtrxl": "gtrxl.hidden_size = 8\ngtrxl.memory_size = 4",
+  "linear_attention": "linear_attention.hidden_size = 8",
+  "lru": "lru.hidden_size = 8\nlru.state_size = 4",
+  "min_gru": "min_gru.hidden_size = 8",
+  "rnn": "rnn.hidden_size = 8",
+  "s5": "s5.hidden_size = 8\ns5.state_size = 4",
+  "stacked": """
+stacked.cores = [@residual()]
+stacked.repeats = 2
+residual.core = @normalised()
+normalised.core = @s5()
+s5.hidden_size = 8
+s5.state_size = 4""",
+}
 
 
 def test_every_file_is_in_a_pair():
@@ -66,3 +84,23 @@ def test_a_file_fits_on_a_screen_and_says_where_it_is_from(name):
   assert text.startswith(f"# {name}: ")
   assert "http" in text.split("\n\n")[0]
   assert len(text.splitlines()) <= 60
+
+
+def _with_core(file, core):
+  sizes = small.sizes(file).replace("lstm.hidden_size = 16\n", "")
+  bindings = f"agent.core = @{core}()\n{CORES[core]}"
+  return config.load([file], [sizes, bindings]).call()
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("file", ["qlearning.gin", "alphazero.gin"])
+def test_any_core_takes_the_place_of_the_recurrent_one(file, core):
+  training.build(_with_core(file, core))
+
+
+@pytest.mark.parametrize("core", ["gtrxl", "stacked"])
+def test_states_of_any_kind_go_through_replay(core, tmp_path):
+  experiment = _with_core("qlearning.gin", core)
+  program = training.build(experiment)
+  summary = training.run(experiment, program, tmp_path)
+  assert summary["learner_updates"] > 20

@@ -13,13 +13,16 @@ To add one: a torso is `(observation spec) -> module`, called with
 head is a `heads.HeadRecipe`, whose `build` is `(environment spec) -> module`,
 called with `(embedding, timestep, mode)` and returning a mapping with `'mean'`;
 dynamics are `(environment spec) -> module`, called with `(embedding, action)`.
-All run inside `hk.transform`; a core builds its submodules in `__init__`, so
-that `step` and `unroll` share them. Decorate the function of hyperparameters
-that returns one with `@component`; the tables in `tests/networks` then test it
-by one line.
+All run inside `hk.transform`; a core's state is a tree of float32 or complex64
+arrays `[B, ...]`, and it builds its submodules in `__init__`, so that `step`
+and `unroll` share them; a linear one names its recurrence (`linear_cores`) and
+has the rest. Decorate the function of hyperparameters that returns one with
+`@component`; the tables in `tests/networks` (`core_cases` for cores) then test
+it by one line.
 """
 
 from neurorl.networks.agent import agent
+from neurorl.networks.core_wrappers import normalised, residual, stacked
 from neurorl.networks.cores import Core, gru, lstm
 from neurorl.networks.dynamics import (
   min_max_norm,
@@ -29,6 +32,7 @@ from neurorl.networks.dynamics import (
 )
 from neurorl.networks.ensembles import ensemble_head
 from neurorl.networks.gaussian_head import gaussian_policy_head
+from neurorl.networks.gtrxl import gtrxl
 from neurorl.networks.heads import (
   HeadRecipe,
   dueling_q_head,
@@ -36,32 +40,50 @@ from neurorl.networks.heads import (
   q_head,
   scalar_head,
 )
+from neurorl.networks.image_torsos import impala_resnet, minatar_cnn
+from neurorl.networks.linear_attention import linear_attention
+from neurorl.networks.linear_cores import lru, min_gru
 from neurorl.networks.linears import noisy_linear
 from neurorl.networks.quantile_heads import (
   implicit_quantile_q_head,
   quantile_q_head,
 )
-from neurorl.networks.torsos import minatar_cnn, mlp
+from neurorl.networks.rate_cores import ctrnn, rnn
+from neurorl.networks.s5 import s5
+from neurorl.networks.torsos import dictionary, embed, mlp
 
 __all__ = [
   "Core",
   "HeadRecipe",
   "agent",
+  "ctrnn",
+  "dictionary",
   "dueling_q_head",
+  "embed",
   "ensemble_head",
   "gaussian_policy_head",
   "gru",
+  "gtrxl",
+  "impala_resnet",
   "implicit_quantile_q_head",
+  "linear_attention",
+  "lru",
   "lstm",
+  "min_gru",
   "min_max_norm",
   "minatar_cnn",
   "mlp",
   "noisy_linear",
+  "normalised",
   "policy_head",
   "q_head",
   "quantile_q_head",
   "recurrent_dynamics",
+  "residual",
   "residual_dynamics",
   "rms_norm",
+  "rnn",
+  "s5",
   "scalar_head",
+  "stacked",
 ]

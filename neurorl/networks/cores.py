@@ -193,7 +193,8 @@ class GRU(GatedCore):
     return states, states[-1]
 
 
-def _check(name: str, hidden_size: int) -> None:
+def check_hidden_size(name: str, hidden_size: int) -> None:
+  """Raises `ValueError` unless there is a unit."""
   if hidden_size < 1:
     raise ValueError(f"{name}.hidden_size must be >= 1, got {hidden_size}")
 
@@ -217,7 +218,7 @@ def lstm(
   Raises:
     ValueError: if `hidden_size` is not positive.
   """
-  _check("lstm", hidden_size)
+  check_hidden_size("lstm", hidden_size)
   return functools.partial(LSTM, hidden_size, learn_initial_state, name="lstm")
 
 
@@ -240,7 +241,7 @@ def gru(
   Raises:
     ValueError: if `hidden_size` is not positive.
   """
-  _check("gru", hidden_size)
+  check_hidden_size("gru", hidden_size)
   return functools.partial(GRU, hidden_size, learn_initial_state, name="gru")
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from neurorl import registry
 from neurorl.registry import component
 from neurorl.types import Array, Tree
 
@@ -98,72 +98,106 @@ def mlp(
   return build
 
 
-class MinAtarCNN(hk.Module):
-  """One convolution over the image, then a linear layer over everything."""
+def _look_up(table: Array, values: Array) -> Array:
+  """Rows of `[N, E]` for integers `[...]`; NaN for one that has no row."""
+  # A negative index would count from the end.
+  values = jnp.where(values < 0, table.shape[0], values.astype(jnp.int32))
+  return jnp.take(table, values, axis=0, mode="fill", fill_value=jnp.nan)
 
-  def __init__(self, channels: int, hidden_size: int, activation: Activation):
-    super().__init__(name="minatar_cnn")
-    self._channels = channels
-    self._activation = activation
-    self._out = Layers([hidden_size], activation, False, name="out")
 
-  def __call__(self, image: Array, others: list[Array]) -> Array:
-    """Maps `[..., H, W, C]` and vectors `[..., D]` to `[..., hidden_size]`."""
-    convolution = hk.Conv2D(self._channels, 3, padding="VALID", name="conv")
-    x = hk.BatchApply(convolution, image.ndim - 3)(image.astype(jnp.float32))
-    x = self._activation(x)
-    x = x.reshape(*x.shape[:-3], -1)
-    return self._out(jnp.concatenate([x, *others], axis=-1))
+class _Embed(hk.Module):
+  """A table for every leaf of integers; other leaves pass."""
+
+  def __init__(self, spec: Tree, num_values: int, size: int):
+    super().__init__(name="embed")
+    self._spec = spec
+    self._table = (num_values, size)
+
+  def __call__(self, observation: Tree) -> Array:
+    """Maps `[..., *shape]` to `[..., D]`."""
+    vectors = []
+    leaves, specs = jax.tree.leaves(observation), jax.tree.leaves(self._spec)
+    for i, (leaf, spec) in enumerate(zip(leaves, specs, strict=True)):
+      if jnp.issubdtype(spec.dtype, jnp.integer):
+        init = hk.initializers.RandomNormal()
+        table = hk.get_parameter(f"table_{i}", self._table, init=init)
+        leaf = _look_up(table, leaf)
+        spec = jax.ShapeDtypeStruct((*spec.shape, self._table[1]), table.dtype)
+      vectors.append(flatten(leaf, spec))
+    return jnp.concatenate(vectors, axis=-1)
 
 
 @component
-def minatar_cnn(
-  channels: int = 16,
-  hidden_size: int = 128,
-  activation: Activation = jax.nn.relu,
-) -> TorsoRecipe:
-  """The small convolutional network for 10 x 10 MinAtar frames.
+def embed(num_values: int, size: int = 64) -> TorsoRecipe:
+  """A look-up table for discrete observations.
 
-  Reads one image `[H, W, C]`; other leaves of the observation (a previous
-  action, say) join it before the linear layer.
-
-  Young and Tian (2019), https://arxiv.org/abs/1903.03176
+  Every integer of a leaf has its row of that leaf's table; leaves of other
+  dtypes (a previous action as one-hot, say) join the rows as they are.
 
   Args:
-    channels: of the 3 x 3 convolution.
-    hidden_size: units of the linear layer.
-    activation: after both.
+    num_values: integers are from 0 to `num_values - 1`. Any other becomes NaN
+      and so ends training with an error, since a compiled program cannot raise.
+    size: of a row.
 
   Returns:
     The torso's recipe.
 
   Raises:
-    ValueError: if a size is not positive or, at build, if the observation does
-      not hold just one image.
+    ValueError: if a size is not positive or, at build, if no leaf of the
+      observation holds integers.
   """
-  check_sizes("minatar_cnn.channels and hidden_size", [channels, hidden_size])
+  check_sizes("embed.num_values and size", [num_values, size])
 
   def build(spec: Tree):
-    leaves = jax.tree.leaves(spec)
-    images = [i for i, leaf in enumerate(leaves) if len(leaf.shape) == 3]
-    if len(images) != 1 or min(leaves[images[0]].shape[:2], default=0) < 3:
-      shapes = [tuple(leaf.shape) for leaf in leaves]
+    dtypes = [leaf.dtype for leaf in jax.tree.leaves(spec)]
+    if not any(jnp.issubdtype(dtype, jnp.integer) for dtype in dtypes):
       raise ValueError(
-        "minatar_cnn reads one image [H, W, C] of at least 3 x 3, but the "
-        f"observation has shapes {shapes}; agent.torso = @mlp() reads any"
+        "embed looks integers up, but the observation has "
+        f"{', '.join(map(str, dtypes)) or 'no leaf'}; agent.torso = @mlp() "
+        "reads any"
       )
-    return functools.partial(
-      _apply_cnn, MinAtarCNN(channels, hidden_size, activation), spec, images[0]
-    )
+    return _Embed(spec, num_values, size)
 
   return build
 
 
-def _apply_cnn(module: MinAtarCNN, spec: Tree, image: int, observation: Tree):
-  leaves, specs = jax.tree.leaves(observation), jax.tree.leaves(spec)
-  others = [
-    flatten(leaf, leaf_spec)
-    for i, (leaf, leaf_spec) in enumerate(zip(leaves, specs, strict=True))
-    if i != image
-  ]
-  return module(leaves[image], others)
+@component
+def dictionary(torsos: Mapping[str, TorsoRecipe]) -> TorsoRecipe:
+  """A torso for each part of the observation, side by side.
+
+  Parts without a torso are not read.
+
+  Args:
+    torsos: by the observation's keys; outputs follow in this order.
+
+  Returns:
+    The torso's recipe.
+
+  Raises:
+    ValueError: if there is no torso or, at build, if the observation has no
+      such key.
+  """
+  if not torsos:
+    raise ValueError("dictionary.torsos is empty; bind {'image': @mlp()}, say")
+
+  def build(spec: Tree):
+    if not isinstance(spec, Mapping):
+      raise ValueError(
+        f"dictionary.torsos: the observation has no keys, it is {spec}; "
+        "agent.torso = @mlp() reads any"
+      )
+    modules = {}
+    for key, torso in torsos.items():
+      if key not in spec:
+        raise ValueError(
+          f"dictionary.torsos: the observation has no '{key}'"
+          + registry.nearest(key, spec)
+        )
+      # Parameters are found by the key, whatever the torso's type and order.
+      with hk.name_scope(key):
+        modules[key] = torso(spec[key])
+    return lambda observation: jnp.concatenate(
+      [module(observation[key]) for key, module in modules.items()], axis=-1
+    )
+
+  return build

@@ -1,9 +1,10 @@
 """Pure array functions without parameters.
 
 What lives here: the equations. Episode ends (`episodes`), return estimators
-(`returns`), value transforms (`transforms`), what a head's output means
-(`codecs`, `distributions`), distributions over given numbers (`categorical`),
-schedules of progress (`schedules`), and helpers over trees of arrays (`trees`).
+(`returns`), linear recurrences (`scans`), value transforms (`transforms`), what
+a head's output means (`codecs`, `distributions`), distributions over given
+numbers (`categorical`), schedules of progress (`schedules`), and helpers over
+trees of arrays (`trees`).
 
 May import: `types`, `registry`, jax, optax, rlax (inside functions; it is slow
 to import).

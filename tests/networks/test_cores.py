@@ -7,64 +7,24 @@ import numpy as np
 import pytest
 
 from neurorl import networks
-from neurorl.networks import cores
-from tests.sequences import random_params
-
-T, B, D, H = 7, 3, 5, 4
-RESET_AT = 4
-
-# A new core earns all tests below by one line here.
-MEMORIES = {
-  "lstm": networks.lstm(H),
-  "lstm, learned": networks.lstm(H, learn_initial_state=True),
-  "gru": networks.gru(H),
-  "gru, learned": networks.gru(H, learn_initial_state=True),
-}
-CORES = {**MEMORIES, "none": cores.FeedForward}
-LEARNED = [name for name in MEMORIES if "learned" in name]
-
-
-class Methods:
-  """A core as pure functions, with parameters that are nowhere zero."""
-
-  def __init__(self, recipe):
-    def build():
-      core = recipe()
-
-      def init(x, reset):
-        return core.unroll(x, reset, core.initial_state(x.shape[1]))
-
-      return init, (core.initial_state, core.step, core.unroll)
-
-    transformed = hk.without_apply_rng(hk.multi_transform(build))
-    x, reset = jnp.zeros((T, B, D)), jnp.zeros((T, B), bool)
-    self.init = functools.partial(transformed.init, x=x, reset=reset)
-    self.params = random_params(self.init, jax.random.key(0))
-    initial_state = transformed.apply[0]
-    step, unroll = map(jax.jit, transformed.apply[1:])
-    self.initial_state = functools.partial(initial_state, self.params)
-    self.step = functools.partial(step, self.params)
-    self.unroll = functools.partial(unroll, self.params)
-    self.step_with, self.unroll_with = step, unroll
-    self.initial_state_with = initial_state
-
-  def some_state(self, seed=2):
-    """A state as after some steps."""
-    x = jax.random.normal(jax.random.key(seed), (T, B, D))
-    return self.unroll(x, jnp.zeros((T, B), bool), self.initial_state(B))[1]
-
-
-make = functools.cache(lambda name: Methods(CORES[name]))
-INPUTS = jax.random.normal(jax.random.key(0), (T, B, D))
-NEVER = jnp.zeros((T, B), bool)
-# Row 0 is reset in the middle, row 1 never, row 2 twice, at the start too.
-SOMETIMES = NEVER.at[RESET_AT, 0].set(True).at[jnp.array([0, 5]), 2].set(True)
-
-
-def assert_close(x, y):
-  jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), x, y
-  )
+from tests.networks.core_cases import (
+  CORES,
+  GATED,
+  INPUTS,
+  LEARNED,
+  MEMORIES,
+  NEVER,
+  RESET_AT,
+  SOMETIMES,
+  B,
+  D,
+  H,
+  T,
+  assert_close,
+  make,
+  run_plainly,
+  weights,
+)
 
 
 @pytest.mark.parametrize("name", CORES)
@@ -85,7 +45,7 @@ def test_shapes(name):
   core = make(name)
   state = core.initial_state(B)
   assert all(leaf.shape[0] == B for leaf in jax.tree.leaves(state))
-  size = H if name in MEMORIES else D
+  size = D if name == "none" else H
   output, after = core.step(INPUTS[0], NEVER[0], state)
   outputs, final = core.unroll(INPUTS, NEVER, state)
   assert output.shape == (B, size) and outputs.shape == (T, B, size)
@@ -144,7 +104,8 @@ def test_no_gradient_crosses_a_reset(name):
   by_input, by_state = gradient(INPUTS, start, NEVER)
   assert (np.abs(by_input[:, 0]).max(axis=-1) > 0).all()
   for leaf in jax.tree.leaves(by_state):
-    assert np.abs(leaf[0]).max() > 0
+    # One number per row is the length of a window, which is no memory.
+    assert leaf.ndim == 1 or np.abs(leaf[0]).max() > 0
 
 
 @pytest.mark.parametrize("name", CORES)
@@ -200,14 +161,10 @@ def test_every_parameter_learns(name):
 
   gradients = jax.jit(jax.grad(loss))(core.params)
   leaves = jax.tree.leaves(gradients)
-  extra = len(jax.tree.leaves(start)) if name in LEARNED else 0
-  assert len(leaves) == 3 + extra  # input, recurrent, bias; initial states
+  if name in GATED:
+    extra = len(jax.tree.leaves(start)) if name in LEARNED else 0
+    assert len(leaves) == 3 + extra  # input, recurrent, bias; initial states
   assert all(np.abs(leaf).max() > 0 for leaf in leaves)
-
-
-def weights(core):
-  (params,) = core.params.values()
-  return [np.asarray(params[name]) for name in ("w_i", "w_h", "b")]
 
 
 def test_lstm_equals_haikus_with_the_same_weights():
@@ -284,3 +241,41 @@ def test_the_gradient_written_by_hand_is_that_of_the_steps(name):
     return jax.jit(by_hand)(core.params, INPUTS, state)
 
   assert_close(gradient(core.unroll_with), gradient(steps))
+
+
+@pytest.mark.parametrize(("name", "tau"), [("rnn", 1.0), ("ctrnn", 3.0)])
+def test_rate_cores_equal_a_plain_loop(name, tau):
+  core = make(name)
+  w_i, w_h, b = [w.astype(np.float64) for w in weights(core)]
+
+  def step(x, h):
+    h = h + (np.tanh(x @ w_i + h @ w_h + b) - h) / tau
+    return h, h
+
+  run_plainly(core, step)
+
+
+@pytest.mark.parametrize(
+  ("build", "message"),
+  [
+    (lambda: networks.rnn(0), "rnn.hidden_size must be >= 1, got 0"),
+    (lambda: networks.ctrnn(0), "ctrnn.hidden_size must be >= 1, got 0"),
+    (lambda: networks.ctrnn(time_constant=0.5), "time_constant .* got 0.5"),
+    (lambda: networks.min_gru(0), "min_gru.hidden_size must be >= 1, got 0"),
+    (lambda: networks.min_gru(max_memory=1.0), "max_memory must be > 1"),
+    (lambda: networks.lru(state_size=0), r"positive, got \[128, 0\]"),
+    (lambda: networks.lru(min_radius=1.0), "got 1.0 and 0.999"),
+    (lambda: networks.lru(max_phase=7.0), r"\(0, 2 pi\], got 7.0"),
+    (lambda: networks.s5(num_blocks=0), r"positive, got \[128, 64, 0\]"),
+    (lambda: networks.s5(num_blocks=3), "got 3 for 64 units"),
+    (lambda: networks.s5(min_step=0.2), "got 0.2 and 0.1"),
+    (lambda: networks.linear_attention(9, 2), "got 2 for 9 units"),
+    (lambda: networks.gtrxl(9, 2), "gtrxl.num_heads .* got 2 for 9 units"),
+    (lambda: networks.gtrxl(memory_size=0), r"positive, got \[0, 256\]"),
+    (lambda: networks.stacked([]), "stacked.cores is empty; bind"),
+    (lambda: networks.stacked([networks.rnn()], 0), "repeats must be >= 1"),
+  ],
+)
+def test_bad_hyperparameters_are_refused(build, message):
+  with pytest.raises(ValueError, match=message):
+    build()
