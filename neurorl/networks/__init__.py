@@ -22,6 +22,7 @@ it by one line.
 """
 
 from neurorl.networks.agent import agent
+from neurorl.networks.constant_head import constant_head, detached_head
 from neurorl.networks.core_wrappers import normalised, residual, stacked
 from neurorl.networks.cores import Core, gru, lstm
 from neurorl.networks.dynamics import (
@@ -56,7 +57,9 @@ __all__ = [
   "Core",
   "HeadRecipe",
   "agent",
+  "constant_head",
   "ctrnn",
+  "detached_head",
   "dictionary",
   "dueling_q_head",
   "embed",
