@@ -52,13 +52,20 @@ from neurorl.losses.predictions import action_value, scalar
 from neurorl.losses.reanalysed import reanalysed
 from neurorl.losses.regression import regression
 from neurorl.losses.rewards import discounts, munchausen_rewards, rewards
+from neurorl.losses.soft_actor_critic import (
+  entropy_constraint,
+  soft_policy_gradient,
+  soft_value,
+)
 from neurorl.losses.targets import (
   lambda_returns,
   n_step_returns,
   one_step_returns,
   retrace,
 )
+from neurorl.losses.twins import twin_regression
 from neurorl.losses.unrolled import unrolled
+from neurorl.losses.vmpo import vmpo
 from neurorl.losses.vtrace import vtrace
 
 __all__ = [
@@ -75,6 +82,7 @@ __all__ = [
   "double_q",
   "ensemble",
   "entropy_bonus",
+  "entropy_constraint",
   "epsilon_soft",
   "expected_q",
   "exploratory",
@@ -97,10 +105,14 @@ __all__ = [
   "sarsa",
   "scalar",
   "search_value",
+  "soft_policy_gradient",
   "soft_q",
+  "soft_value",
   "squared_error",
   "target_greedy",
   "target_value",
+  "twin_regression",
   "unrolled",
+  "vmpo",
   "vtrace",
 ]
