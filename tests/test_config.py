@@ -25,6 +25,9 @@ ALGORITHMS = [
   "prioritized_dqn.gin",
   "rainbow.gin",
   "bootstrapped_dqn.gin",
+  "sac.gin",
+  "discrete_sac.gin",
+  "vmpo.gin",
   *small.DQNS,
   *small.QLEARNINGS,
 ]

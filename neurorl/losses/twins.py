@@ -48,7 +48,8 @@ def twin_regression(
     prediction: what is learned by a member, read by the head's name.
     target: what it should be.
     distance: how far it is.
-    head: an `ensemble_head`, in `agent.heads` or `agent.action_heads`.
+    head: an `ensemble_head`, in `agent.heads` or `agent.action_heads`; another
+      head is moved as by `regression`.
 
   Returns:
     The term, the mean over members, with the metrics of `regression`.
@@ -58,8 +59,11 @@ def twin_regression(
     target_key, action_key, key = jax.random.split(inputs.key, 3)
     wanted = target(inputs._replace(key=target_key))
     of_member = regression(prediction, lambda inputs: wanted, distance)
-    seen = _at_actions(inputs, head, action_key)
-    return ensemble(of_member, head)(seen._replace(key=key))
+    seen = _at_actions(inputs, head, action_key)._replace(key=key)
+    predicted = outputs_lib.read_all(seen.online, head, "twin_regression")
+    if "members" not in predicted:
+      return of_member(seen)
+    return ensemble(of_member, head)(seen)
 
   return term
 

@@ -223,6 +223,20 @@ def test_without_members_a_head_is_its_own_least():
   )
 
 
+def test_a_single_critic_is_regression():
+  term = losses.regression(
+    losses.action_value(),
+    losses.one_step_returns(losses.soft_value()),
+    losses.squared_error(),
+  )
+  single = {"mean": Q[:, :, 0], "raw": Q[:, :, 0]}
+  inputs = discrete()
+  inputs = inputs._replace(online={**inputs.online, "q": single})
+  np.testing.assert_array_equal(
+    critic(losses.action_value())(inputs).loss, term(inputs).loss
+  )
+
+
 def test_temperature_rises_where_a_policy_has_decided_too_far():
   term = losses.entropy_constraint(target_entropy=0.5)
 
