@@ -91,6 +91,7 @@ def sizes(file, core="lstm"):
     "gumbel_muzero.gin": MUZERO,
     "alphazero_deep_sea.gin": SEARCH,
     "sac.gin": SAC,
+    "td3.gin": SAC,
     "discrete_sac.gin": DISCRETE_SAC,
     "vmpo.gin": VMPO,
     "muzero_reanalyse.gin": MUZERO + "reanalysed.num_simulations = 4\n",

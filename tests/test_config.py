@@ -26,6 +26,7 @@ ALGORITHMS = [
   "rainbow.gin",
   "bootstrapped_dqn.gin",
   "sac.gin",
+  "td3.gin",
   "discrete_sac.gin",
   "vmpo.gin",
   *small.DQNS,

@@ -22,7 +22,8 @@ PAIRS = [
   ("rainbow.gin", "env_minatar_breakout.gin"),
   ("prioritized_dqn.gin", "env_cartpole.gin"),
   ("bootstrapped_dqn.gin", "env_deep_sea.gin"),
-  ("sac.gin", None),  # it names its environment itself
+  ("sac.gin", None),  # they name their environment themselves
+  ("td3.gin", None),
   ("discrete_sac.gin", "env_cartpole.gin"),
   ("vmpo.gin", "env_catch.gin"),
   *[(file, "env_cartpole.gin") for file in small.DQNS],

@@ -31,6 +31,10 @@ from neurorl.losses.bootstraps import (
 )
 from neurorl.losses.clipped_regression import clipped_regression
 from neurorl.losses.consistency import consistency
+from neurorl.losses.deterministic_policies import (
+  deterministic_policy_gradient,
+  smoothed_value,
+)
 from neurorl.losses.distances import cross_entropy, huber, squared_error
 from neurorl.losses.distillation import distillation
 from neurorl.losses.distributional import categorical_td, quantile_td
@@ -77,6 +81,7 @@ __all__ = [
   "conservative",
   "consistency",
   "cross_entropy",
+  "deterministic_policy_gradient",
   "discounts",
   "distillation",
   "double_q",
@@ -105,6 +110,7 @@ __all__ = [
   "sarsa",
   "scalar",
   "search_value",
+  "smoothed_value",
   "soft_policy_gradient",
   "soft_q",
   "soft_value",

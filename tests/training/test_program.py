@@ -140,6 +140,7 @@ DRAWING = {
 # It stumbles over stacked parameters as well.
 ALONE = {
   "sac.gin": "agent.action_heads = {'q': @scalar_head()}",
+  "td3.gin": "agent.action_heads = {'q': @scalar_head()}",
   "discrete_sac.gin": "agent.heads = {'policy': @policy_head(), 'q': @q_head()"
   ", 'temperature': @constant_head()}",
 }
@@ -165,6 +166,7 @@ def _plan_one_step(
     "alphazero.gin",
     "muzero.gin",
     "sac.gin",
+    "td3.gin",
     "discrete_sac.gin",
   ],
 )
