@@ -196,6 +196,9 @@ class Distribution(NamedTuple):
       continuous.
     entropy: `(prediction, key) -> [...]`; exact, or an estimate by one sample.
     divergence: `(p, q) -> [...]`, that of Kullback and Leibler, from p to q.
+    sample_with_log_prob: `(prediction, key) -> (action [...], log_prob [...])`,
+      precise where `log_prob` of an action is not: near bounds. Gradients reach
+      the prediction through actions that are continuous.
   """
 
   sample: Callable[[Mapping[str, Array], Key], Array]
@@ -203,6 +206,9 @@ class Distribution(NamedTuple):
   log_prob: Callable[[Mapping[str, Array], Array], Array]
   entropy: Callable[[Mapping[str, Array], Key], Array]
   divergence: Callable[[Mapping[str, Array], Mapping[str, Array]], Array]
+  sample_with_log_prob: Callable[
+    [Mapping[str, Array], Key], tuple[Array, Array]
+  ]
 
 
 class Agent(NamedTuple):
@@ -218,6 +224,9 @@ class Agent(NamedTuple):
       predicted for there; None without a model.
     codecs: of the heads that predict scalars, by name.
     distributions: of the heads that predict policies, by name.
+    evaluate_action: `(params, key, embedding [..., D], action [...], mode) ->
+      outputs` of the heads that read an action beside the state, such as
+      Q(s, a); None without such heads. No unroll evaluates them.
   """
 
   init: Callable[[Key], Params]
@@ -229,6 +238,9 @@ class Agent(NamedTuple):
   ) = None
   codecs: Mapping[str, Codec] = types.MappingProxyType({})
   distributions: Mapping[str, Distribution] = types.MappingProxyType({})
+  evaluate_action: (
+    Callable[[Params, Key, Array, Array, Mode], Outputs] | None
+  ) = None
 
 
 class ActorOutput(NamedTuple):

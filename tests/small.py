@@ -55,6 +55,20 @@ QLEARNINGS = [
   "expected_sarsa.gin",
   "retrace.gin",
 ]
+SAC = f"""{DQN}
+scalar_head.hidden_sizes = (16,)
+gaussian_policy_head.hidden_sizes = (16,)
+""".replace("mlp.hidden_sizes = (16,)", "")
+DISCRETE_SAC = f"""{DQN}
+q_head.hidden_sizes = (16,)
+policy_head.hidden_sizes = (16,)
+""".replace("mlp.hidden_sizes = (16,)", "")
+VMPO = f"""{COMMON}
+policy_head.hidden_sizes = (16,)
+scalar_head.hidden_sizes = (16,)
+rollout.epochs = 2
+periodic_copy.period = 4
+"""
 MUZERO = f"""{SEARCH}
 residual_dynamics.hidden_sizes = (16,)
 unrolled.steps = 2
@@ -76,6 +90,10 @@ def sizes(file, core="lstm"):
     "muzero.gin": MUZERO,
     "gumbel_muzero.gin": MUZERO,
     "alphazero_deep_sea.gin": SEARCH,
+    "sac.gin": SAC,
+    "td3.gin": SAC,
+    "discrete_sac.gin": DISCRETE_SAC,
+    "vmpo.gin": VMPO,
     "muzero_reanalyse.gin": MUZERO + "reanalysed.num_simulations = 4\n",
   }[file]
   return text.replace("{core}", core)

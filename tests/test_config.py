@@ -25,6 +25,10 @@ ALGORITHMS = [
   "prioritized_dqn.gin",
   "rainbow.gin",
   "bootstrapped_dqn.gin",
+  "sac.gin",
+  "td3.gin",
+  "discrete_sac.gin",
+  "vmpo.gin",
   *small.DQNS,
   *small.QLEARNINGS,
 ]

@@ -31,6 +31,10 @@ from neurorl.losses.bootstraps import (
 )
 from neurorl.losses.clipped_regression import clipped_regression
 from neurorl.losses.consistency import consistency
+from neurorl.losses.deterministic_policies import (
+  deterministic_policy_gradient,
+  smoothed_value,
+)
 from neurorl.losses.distances import cross_entropy, huber, squared_error
 from neurorl.losses.distillation import distillation
 from neurorl.losses.distributional import categorical_td, quantile_td
@@ -52,13 +56,20 @@ from neurorl.losses.predictions import action_value, scalar
 from neurorl.losses.reanalysed import reanalysed
 from neurorl.losses.regression import regression
 from neurorl.losses.rewards import discounts, munchausen_rewards, rewards
+from neurorl.losses.soft_actor_critic import (
+  entropy_constraint,
+  soft_policy_gradient,
+  soft_value,
+)
 from neurorl.losses.targets import (
   lambda_returns,
   n_step_returns,
   one_step_returns,
   retrace,
 )
+from neurorl.losses.twins import twin_regression
 from neurorl.losses.unrolled import unrolled
+from neurorl.losses.vmpo import vmpo
 from neurorl.losses.vtrace import vtrace
 
 __all__ = [
@@ -70,11 +81,13 @@ __all__ = [
   "conservative",
   "consistency",
   "cross_entropy",
+  "deterministic_policy_gradient",
   "discounts",
   "distillation",
   "double_q",
   "ensemble",
   "entropy_bonus",
+  "entropy_constraint",
   "epsilon_soft",
   "expected_q",
   "exploratory",
@@ -97,10 +110,15 @@ __all__ = [
   "sarsa",
   "scalar",
   "search_value",
+  "smoothed_value",
+  "soft_policy_gradient",
   "soft_q",
+  "soft_value",
   "squared_error",
   "target_greedy",
   "target_value",
+  "twin_regression",
   "unrolled",
+  "vmpo",
   "vtrace",
 ]

@@ -10,11 +10,25 @@ from neurorl.losses.targets import Target
 from neurorl.ops import outputs as outputs_lib
 from neurorl.ops import trees
 from neurorl.registry import component
-from neurorl.types import Array
+from neurorl.types import Array, Distribution, Outputs
 
 
-def _policy(inputs: LossInputs, head: str, reader: str):
-  """The policy's distribution, and what it predicts of transitions."""
+def policy_of_transitions(
+  inputs: LossInputs, head: str, reader: str
+) -> tuple[Distribution, Outputs]:
+  """Reads the online policy of the transitions.
+
+  Args:
+    inputs: of a loss.
+    head: the head of the policy.
+    reader: who asks, for messages.
+
+  Returns:
+    The distribution, and the prediction that it reads, `[T, B, *]`.
+
+  Raises:
+    ValueError: if the agent has no such policy.
+  """
   distribution = outputs_lib.distribution(inputs.agent, head, reader)
   prediction = outputs_lib.read_all(inputs.online, head, reader)
   length = inputs.mask.shape[0]
@@ -32,7 +46,7 @@ def log_prob(inputs: LossInputs, head: str, reader: str) -> Array:
   Returns:
     `[T, B]`.
   """
-  distribution, prediction = _policy(inputs, head, reader)
+  distribution, prediction = policy_of_transitions(inputs, head, reader)
   action = inputs.steps.action[: inputs.mask.shape[0]]
   return distribution.log_prob(prediction, action)
 
@@ -138,7 +152,9 @@ def entropy_bonus(head: str = "policy") -> Term:
   """
 
   def term(inputs: LossInputs) -> TermOutput:
-    distribution, prediction = _policy(inputs, head, "entropy_bonus")
+    distribution, prediction = policy_of_transitions(
+      inputs, head, "entropy_bonus"
+    )
     entropy = distribution.entropy(prediction, inputs.key)
     return TermOutput(-entropy, entropy, {"entropy": entropy})
 

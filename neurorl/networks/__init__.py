@@ -11,7 +11,8 @@ To add one: a torso is `(observation spec) -> module`, called with
 `[..., *obs]`; a core is `() -> module` with `initial_state(B)`,
 `step(x, reset, state)` and `unroll(x, reset, state)` (see `cores.Core`); a
 head is a `heads.HeadRecipe`, whose `build` is `(environment spec) -> module`,
-called with `(embedding, timestep, mode)` and returning a mapping with `'mean'`;
+called with `(embedding, timestep, mode)` and returning a mapping with `'mean'`
+(one in `agent.action_heads` finds the action behind the embedding it is given);
 dynamics are `(environment spec) -> module`, called with `(embedding, action)`.
 All run inside `hk.transform`; a core's state is a tree of float32 or complex64
 arrays `[B, ...]`, and it builds its submodules in `__init__`, so that `step`
@@ -22,6 +23,7 @@ it by one line.
 """
 
 from neurorl.networks.agent import agent
+from neurorl.networks.constant_head import constant_head, detached_head
 from neurorl.networks.core_wrappers import normalised, residual, stacked
 from neurorl.networks.cores import Core, gru, lstm
 from neurorl.networks.dynamics import (
@@ -56,7 +58,9 @@ __all__ = [
   "Core",
   "HeadRecipe",
   "agent",
+  "constant_head",
   "ctrnn",
+  "detached_head",
   "dictionary",
   "dueling_q_head",
   "embed",

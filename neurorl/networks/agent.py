@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.networks.cores import CoreRecipe, FeedForward
-from neurorl.networks.dynamics import DynamicsRecipe, Normalise
+from neurorl.networks.dynamics import DynamicsRecipe, Normalise, encode_action
 from neurorl.networks.heads import Head, HeadRecipe
 from neurorl.networks.torsos import TorsoRecipe
 from neurorl.ops.outputs import EMBEDDING
@@ -25,6 +25,7 @@ class Methods(NamedTuple):
   step: Callable
   unroll: Callable
   imagine: Callable
+  evaluate_action: Callable
 
 
 @component
@@ -35,6 +36,7 @@ def agent(
   dynamics: DynamicsRecipe | None = None,
   transition_heads: Mapping[str, HeadRecipe] | None = None,
   normalise: Normalise | None = None,
+  action_heads: Mapping[str, HeadRecipe] | None = None,
 ) -> AgentRecipe:
   """A recurrent network of a torso, a core and named heads.
 
@@ -52,32 +54,26 @@ def agent(
     transition_heads: what the model predicts of a transition from where it
       leads, such as the reward.
     normalise: applied to the core's output and to what is imagined.
+    action_heads: what is predicted of a state and an action, such as
+      `{'q': @scalar_head()}` for Q(s, a): any heads, which read the embedding
+      and the action side by side. Only losses evaluate them.
 
   Returns:
     The agent's recipe: `environment spec -> Agent`.
 
   Raises:
-    ValueError: if there is no head, one is named 'embedding', or transition
-      heads are not distinct or have no dynamics.
+    ValueError: if there is no head, one is named 'embedding', names of heads
+      are not distinct, or transition heads have no dynamics.
   """
-  transition_heads = transition_heads or {}
-  if not heads:
-    raise ValueError("agent.heads is empty; bind {'q': @q_head()}, say")
-  if EMBEDDING in {*heads, *transition_heads}:
-    raise ValueError(
-      f"agent.heads: the name '{EMBEDDING}' is the core's output; rename it"
-    )
+  transition_heads, action_heads = transition_heads or {}, action_heads or {}
+  _check_names(heads, transition_heads, action_heads)
   for name in transition_heads:
-    if name in heads:
-      raise ValueError(
-        f"agent.transition_heads: '{name}' is in agent.heads too; rename one"
-      )
     if dynamics is None:
       raise ValueError(
         f"agent.transition_heads: '{name}' needs a model; bind agent.dynamics "
         "= @residual_dynamics()"
       )
-  all_heads = {**heads, **transition_heads}
+  all_heads = {**heads, **transition_heads, **action_heads}
   codecs = {name: head.codec for name, head in all_heads.items() if head.codec}
 
   def build(spec: EnvironmentSpec) -> Agent:
@@ -88,6 +84,8 @@ def agent(
     }
     transformed = hk.multi_transform(lambda: _methods(spec))
     pure = _agent(transformed, spec, dynamics is not None)
+    if not action_heads:
+      pure = pure._replace(evaluate_action=None)
     return pure._replace(codecs=codecs, distributions=distributions)
 
   def _methods(spec: EnvironmentSpec):
@@ -95,6 +93,7 @@ def agent(
     core_module = core() if core else FeedForward()
     head_modules = _heads(heads, spec)
     transition_modules = _heads(transition_heads, spec)
+    action_modules = _heads(action_heads, spec)
     dynamics_module = dynamics(spec) if dynamics else None
     normalised = normalise or (lambda x: x)
 
@@ -119,15 +118,49 @@ def agent(
       outputs = predict(x, None, mode, modules)
       return outputs, outputs[EMBEDDING]
 
+    def evaluate_action(embedding, action, mode):
+      x = jnp.concatenate([embedding, encode_action(spec, action)], axis=-1)
+      return {name: head(x, None, mode) for name, head in action_modules}
+
     def init(timestep, action):
       state = core_module.initial_state(1)
       outputs, _ = step(timestep, state, "online")
+      evaluate_action(outputs[EMBEDDING], action, "online")
       if dynamics_module:
         imagine(outputs[EMBEDDING], action, "online")
 
-    return init, Methods(core_module.initial_state, step, unroll, imagine)
+    return init, Methods(
+      core_module.initial_state, step, unroll, imagine, evaluate_action
+    )
 
   return build
+
+
+def _check_names(
+  heads: Mapping[str, HeadRecipe],
+  transition_heads: Mapping[str, HeadRecipe],
+  action_heads: Mapping[str, HeadRecipe],
+) -> None:
+  if not heads:
+    raise ValueError("agent.heads is empty; bind {'q': @q_head()}, say")
+  if EMBEDDING in {*heads, *transition_heads, *action_heads}:
+    raise ValueError(
+      f"agent.heads: the name '{EMBEDDING}' is the core's output; rename it"
+    )
+  for slot, names, others in [
+    ("transition_heads", transition_heads, [("heads", heads)]),
+    (
+      "action_heads",
+      action_heads,
+      [("heads", heads), ("transition_heads", transition_heads)],
+    ),
+  ]:
+    for other, taken in others:
+      for name in names:
+        if name in taken:
+          raise ValueError(
+            f"agent.{slot}: '{name}' is in agent.{other} too; rename one"
+          )
 
 
 def _heads(
@@ -175,10 +208,14 @@ def _agent(
   def imagine(params, key, embedding, action, mode):
     return apply.imagine(params, key, embedding, action, mode)
 
+  def evaluate_action(params, key, embedding, action, mode):
+    return apply.evaluate_action(params, key, embedding, action, mode)
+
   return Agent(
     init,
     initial_state,
     step,
     unroll,
     imagine if has_model else None,
+    evaluate_action=evaluate_action,
   )

@@ -74,8 +74,16 @@ def rms_norm(epsilon: float = 1e-5) -> Normalise:
   return normalise
 
 
-def _encode(spec: EnvironmentSpec, action: Array) -> Array:
-  """An action as a vector: one-hot if it is discrete."""
+def encode_action(spec: EnvironmentSpec, action: Array) -> Array:
+  """Makes a vector of an action: one-hot if it is discrete.
+
+  Args:
+    spec: of the environment.
+    action: `[...]`.
+
+  Returns:
+    `[..., A]`.
+  """
   if isinstance(spec.actions, DiscreteActions):
     return jax.nn.one_hot(action, spec.actions.num_actions)
   leading = action.shape[: action.ndim - len(spec.action.shape)]
@@ -118,7 +126,9 @@ def residual_dynamics(
   def build(spec: EnvironmentSpec) -> Dynamics:
     layers = Layers(hidden_sizes, activation, layer_norm, "dynamics_hidden")
     module = _Residual(layers)
-    return lambda embedding, action: module(embedding, _encode(spec, action))
+    return lambda embedding, action: module(
+      embedding, encode_action(spec, action)
+    )
 
   return build
 
@@ -148,6 +158,8 @@ def recurrent_dynamics() -> DynamicsRecipe:
 
   def build(spec: EnvironmentSpec) -> Dynamics:
     module = _Recurrent()
-    return lambda embedding, action: module(embedding, _encode(spec, action))
+    return lambda embedding, action: module(
+      embedding, encode_action(spec, action)
+    )
 
   return build

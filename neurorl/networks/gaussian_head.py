@@ -8,6 +8,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from neurorl.networks.constant_head import Constant
 from neurorl.networks.heads import HeadRecipe
 from neurorl.networks.torsos import Activation, Layers, check_sizes
 from neurorl.ops import distributions, spaces
@@ -64,6 +65,7 @@ def gaussian_policy_head(
     small = hk.initializers.VarianceScaling(0.01)
     loc_layer = hk.Linear(size, w_init=small, name="loc")
     scale_layer = hk.Linear(size, w_init=small, name="scale")
+    free_scale = Constant((size,), 0.0, name="free_scale")
 
     def apply(embedding, timestep, mode):
       del timestep, mode
@@ -72,8 +74,7 @@ def gaussian_policy_head(
       if state_dependent_scale:
         free = scale_layer(x)
       else:
-        free = hk.get_parameter("free_scale", (size,), init=jnp.zeros)
-        free = jnp.broadcast_to(free, loc.shape)
+        free = jnp.broadcast_to(free_scale(), loc.shape)
       scale = min_scale + jax.nn.softplus(free + offset)
       prediction = {"loc": loc, "scale": scale}
       return {"mean": likeliest(prediction), **prediction}

@@ -28,15 +28,24 @@ def _categorical_divergence(p, q) -> Array:
   return jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1)
 
 
+def _categorical_sample(prediction, key) -> Array:
+  action = jax.random.categorical(key, prediction["logits"])
+  return action.astype(jnp.int32)
+
+
+def _categorical_sample_with_log_prob(prediction, key) -> tuple[Array, Array]:
+  action = _categorical_sample(prediction, key)
+  return action, _categorical_log_prob(prediction, action)
+
+
 # Over discrete actions, by `'logits'` [..., A].
 CATEGORICAL = Distribution(
-  sample=lambda p, key: jax.random.categorical(key, p["logits"]).astype(
-    jnp.int32
-  ),
+  sample=_categorical_sample,
   mode=lambda p: jnp.argmax(p["logits"], axis=-1).astype(jnp.int32),
   log_prob=_categorical_log_prob,
   entropy=_categorical_entropy,
   divergence=_categorical_divergence,
+  sample_with_log_prob=_categorical_sample_with_log_prob,
 )
 
 
@@ -75,6 +84,10 @@ def squashed_gaussian(actions: ContinuousActions) -> Distribution:
     noise = jax.random.normal(key, prediction["loc"].shape)
     return prediction["loc"] + prediction["scale"] * noise
 
+  def sample_with_log_prob(prediction, key) -> tuple[Array, Array]:
+    x = draw(prediction, key)
+    return squash(x), log_density(prediction, x)
+
   def divergence(p, q) -> Array:
     ratio = jnp.square(p["scale"] / q["scale"])
     shift = jnp.square((p["loc"] - q["loc"]) / q["scale"])
@@ -86,4 +99,5 @@ def squashed_gaussian(actions: ContinuousActions) -> Distribution:
     log_prob=lambda p, action: log_density(p, unsquash(action)),
     entropy=lambda p, key: -log_density(p, draw(p, key)),
     divergence=divergence,
+    sample_with_log_prob=sample_with_log_prob,
   )

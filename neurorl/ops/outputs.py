@@ -123,3 +123,26 @@ def require_model(agent: Agent, reader: str) -> None:
       f"{reader} needs an agent with a model; bind agent.dynamics = "
       "@residual_dynamics()"
     )
+
+
+def require_action_head(
+  agent: Agent, outputs: Outputs, head: str, reader: str
+) -> None:
+  """Refuses an agent none of whose heads reads an action.
+
+  Args:
+    agent: the network.
+    outputs: of the agent, which lack the head.
+    head: the head's name.
+    reader: who would have it judge actions, for the message.
+
+  Raises:
+    ValueError: if the agent has no such head.
+  """
+  if agent.evaluate_action is None:
+    heads = sorted(name for name in outputs if name != EMBEDDING)
+    raise ValueError(
+      f"{reader} reads head '{head}', but this agent has heads "
+      f"{', '.join(heads)}{registry.nearest(head, heads)}, and none that read "
+      f"actions; bind agent.action_heads = {{'{head}': @scalar_head()}}, say"
+    )

@@ -13,7 +13,7 @@ is a `@component` here; what has a slot in another room belongs there.
 from neurorl.training.evaluation import evaluator
 from neurorl.training.experiment import Experiment, train
 from neurorl.training.host import run
-from neurorl.training.optimizers import optimizer
+from neurorl.training.optimizers import grouped_optimizer, optimizer
 from neurorl.training.program import LoopState, Program, build
 from neurorl.training.target_params import periodic_copy, polyak
 
@@ -23,6 +23,7 @@ __all__ = [
   "Program",
   "build",
   "evaluator",
+  "grouped_optimizer",
   "optimizer",
   "periodic_copy",
   "polyak",

@@ -1,17 +1,18 @@
-"""Optimizers: optax's transforms, and a learning rate by progress."""
+"""Optimizers: optax's transforms, a learning rate by progress, and groups."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from neurorl.ops import schedules
+from neurorl import registry
+from neurorl.ops import schedules, trees
 from neurorl.registry import component
-from neurorl.types import Metrics, Params, Progress, Schedule, Tree
+from neurorl.types import Array, Metrics, Params, Progress, Schedule, Tree
 
 
 class Optimizer(NamedTuple):
@@ -32,6 +33,7 @@ class Optimizer(NamedTuple):
 def optimizer(
   learning_rate: float | Schedule,
   transforms: Sequence[optax.GradientTransformation],
+  period: int = 1,
 ) -> Optimizer:
   """Applies transforms to the gradients in turn, then a learning rate.
 
@@ -43,13 +45,18 @@ def optimizer(
     learning_rate: a number above 0, or a schedule.
     transforms: optax's `clip...`, `scale_by...` and their like, first to last;
       none for stochastic gradient descent.
+    period: only every period-th update is made, and the others change nothing,
+      the transforms' state included; at least 1.
 
   Returns:
     The optimizer.
 
   Raises:
-    ValueError: if the learning rate is negative, not finite, or 0 half way.
+    ValueError: if the learning rate is negative, not finite, or 0 half way; or
+      if the period is not positive.
   """
+  if period < 1:
+    raise ValueError(f"optimizer.period must be >= 1, got {period}")
   schedules.check("optimizer.learning_rate", learning_rate, 0.0)
   schedule = schedules.as_schedule(learning_rate)
   halfway = Progress(jnp.float32(0.5), jnp.int32(0))
@@ -58,14 +65,106 @@ def optimizer(
       "optimizer.learning_rate is 0 at half the step budget; bind a number or "
       "a schedule above 0"
     )
-  chain = optax.chain(*transforms)
+  chain = optax.chain(*transforms) if transforms else optax.identity()
 
   def update(gradients, state, params, progress):
-    updates, state = chain.update(gradients, state, params)
+    updates, new_state = chain.update(gradients, state, params)
     rate = schedule(progress)
     updates = jax.tree.map(lambda u: -rate * u, updates)
-    return optax.apply_updates(params, updates), state
+    new = (optax.apply_updates(params, updates), new_state)
+    if period == 1:
+      return new
+    # Not by a loss of 0: momenta would move on and fade.
+    due = (progress.updates + 1) % period == 0
+    return trees.where(due, new, (params, state))
 
   return Optimizer(
     chain.init, update, lambda progress: {"learning_rate": schedule(progress)}
   )
+
+
+@component
+def grouped_optimizer(
+  groups: Mapping[str, Optimizer], rest: Optimizer
+) -> Optimizer:
+  """Gives groups of parameters optimizers of their own.
+
+  A group is what lies under a head or module: `{'policy': @policy/optimizer()}`
+  has the parameters of the head 'policy', whatever it is. Its transforms see
+  these alone, so that gradients are clipped group by group.
+
+  Args:
+    groups: optimizers by the names of heads or modules, the beginnings of
+      parameters' paths; the longest that fits a parameter has it.
+    rest: of all other parameters.
+
+  Returns:
+    The optimizer; its metrics are `learning_rate/NAME` of every group and
+    `learning_rate/rest`.
+
+  Raises:
+    ValueError: if there is no group, one is called 'rest' or, at build, if a
+      name is not that of any parameter.
+  """
+  if not groups or "rest" in groups:
+    raise ValueError(
+      "grouped_optimizer.groups needs names of heads or modules, 'rest' not "
+      f"among them; got {', '.join(groups) or 'none'}"
+    )
+  optimizers = {**groups, "rest": rest}
+
+  def init(params):
+    parts = _split(groups, params)
+    return {name: o.init(parts[name]) for name, o in optimizers.items()}
+
+  def update(gradients, state, params, progress):
+    gradients, parts = _split(groups, gradients), _split(groups, params)
+    found = {
+      name: o.update(gradients[name], state[name], parts[name], progress)
+      for name, o in optimizers.items()
+    }
+    moved = {}
+    for new, _ in found.values():
+      moved |= new
+    structure = jax.tree.structure(params)
+    leaves = [moved[path] for path in _paths(params)]
+    state = {name: new for name, (_, new) in found.items()}
+    return jax.tree.unflatten(structure, leaves), state
+
+  def metrics(progress):
+    return {
+      f"{metric}/{name}": value
+      for name, o in optimizers.items()
+      for metric, value in o.metrics(progress).items()
+    }
+
+  return Optimizer(init, update, metrics)
+
+
+def _paths(params: Params) -> list[str]:
+  """The parameters' paths, such as 'agent/policy/linear/w', in their order."""
+  return [
+    jax.tree_util.keystr(path, simple=True, separator="/")
+    for path, _ in jax.tree_util.tree_leaves_with_path(params)
+  ]
+
+
+def _split(
+  names: Mapping[str, Optimizer], params: Params
+) -> dict[str, dict[str, Array]]:
+  """Sorts parameters, by their paths, into groups and the rest."""
+  parts = {name: {} for name in [*names, "rest"]}
+  tops = set()
+  for path, leaf in zip(_paths(params), jax.tree.leaves(params), strict=True):
+    # The first word says whether they are the agent's or the loss's.
+    _, _, within = path.partition("/")
+    tops.add(within.partition("/")[0])
+    fits = [name for name in names if f"{within}/".startswith(f"{name}/")]
+    parts[max(fits, key=len, default="rest")][path] = leaf
+  for name in names:
+    if not parts[name]:
+      hint = registry.nearest(name, tops)
+      raise ValueError(
+        f"grouped_optimizer.groups: no parameter is under '{name}'{hint}"
+      )
+  return parts

@@ -137,6 +137,13 @@ DRAWING = {
   "qlearning.gin": "losses.terms = {'q': @regression(), 'noise': @drawing()}",
   "muzero.gin": "losses.terms = {'policy': @distillation(), 'n': @drawing()}",
 }
+# It stumbles over stacked parameters as well.
+ALONE = {
+  "sac.gin": "agent.action_heads = {'q': @scalar_head()}",
+  "td3.gin": "agent.action_heads = {'q': @scalar_head()}",
+  "discrete_sac.gin": "agent.heads = {'policy': @policy_head(), 'q': @q_head()"
+  ", 'temperature': @constant_head()}",
+}
 
 
 def _plan_one_step(
@@ -152,7 +159,16 @@ def _plan_one_step(
 
 
 @pytest.mark.parametrize(
-  "file", ["qlearning.gin", "dqn.gin", "alphazero.gin", "muzero.gin"]
+  "file",
+  [
+    "qlearning.gin",
+    "dqn.gin",
+    "alphazero.gin",
+    "muzero.gin",
+    "sac.gin",
+    "td3.gin",
+    "discrete_sac.gin",
+  ],
 )
 def test_no_key_is_used_twice(file, monkeypatch):
   """JAX's own checker follows every key through every scan and branch.
@@ -160,7 +176,7 @@ def test_no_key_is_used_twice(file, monkeypatch):
   It stumbles over mctx's batched loops; a search of one step stands for them.
   """
   monkeypatch.setattr(search, "plan", _plan_one_step)
-  bindings = [DRAWING[file]] if file in DRAWING else []
+  bindings = [given[file] for given in (DRAWING, ALONE) if file in given]
   program = training.build(small.load(file, *bindings).call())
 
   def whole(key):

@@ -1,0 +1,78 @@
+"""Actor-critics learn the known values and actions of each probe."""
+
+import numpy as np
+import pytest
+
+from tests import probes, small
+
+GAMMA = 0.9
+LEARN = """
+train.discount = 0.9
+LEARNING_RATE = 3e-3
+TOTAL_STEPS = 60_000
+train.environment = @probe()
+agent.core = @gru()
+gru.hidden_size = 16
+"""
+DISCRETE_SAC = """
+train.unroll_length = 3
+uniform_replay:
+  capacity = 3_000
+  min_size = 240
+  batch_size = 32
+  sequence_length = 6
+  period = 3
+  updates_per_add = 1
+polyak.step_size = 0.02
+entropy_constraint.target_entropy = 0.05
+"""
+VMPO = """
+train.unroll_length = 12
+rollout.chunk_length = None
+"""
+FILES = {"discrete_sac.gin": DISCRETE_SAC, "vmpo.gin": VMPO}
+
+
+@pytest.fixture(scope="module", params=FILES)
+def learned(request):
+  file = request.param
+  found = probes.learn(small.load(file, LEARN, FILES[file]).call(), "policy")
+  return {
+    kind: (
+      seen["q"].max(axis=-1) if "q" in seen else seen["value"],
+      seen["policy"].argmax(axis=-1),
+    )
+    for kind, seen in found.items()
+  }
+
+
+def test_constant_reward(learned):
+  values, _ = learned["constant_reward"]
+  np.testing.assert_allclose(values[:, 0], 1.0, atol=0.1)
+
+
+def test_reward_from_observation(learned):
+  values, _ = learned["reward_from_observation"]
+  np.testing.assert_allclose(values[:, 0], [-1.0, 1.0], atol=0.1)
+
+
+def test_discounting(learned):
+  values, _ = learned["discounting"]
+  np.testing.assert_allclose(values[0], [GAMMA**2, GAMMA, 1.0], atol=0.1)
+
+
+def test_action_matters(learned):
+  values, actions = learned["action_matters"]
+  np.testing.assert_array_equal(actions[:, 0], 1)
+  np.testing.assert_allclose(values[:, 0], 1.0, atol=0.2)
+
+
+def test_memory_matters(learned):
+  values, actions = learned["memory_matters"]
+  np.testing.assert_array_equal(actions[:, 1], [0, 1])
+  np.testing.assert_allclose(values[:, 1], 1.0, atol=0.2)
+
+
+def test_timeout_is_not_death(learned):
+  values, _ = learned["timeout_is_not_death"]
+  np.testing.assert_allclose(values[0], 1.0 / (1.0 - GAMMA), rtol=0.1)
