@@ -15,7 +15,6 @@ from neurorl.types import Array, DiscreteActions, Environment, EnvironmentSpec
 
 # Up, right, down, left.
 _MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))
-_START, _EMPTY = "S", "."
 
 
 class CollectState(NamedTuple):
@@ -119,9 +118,12 @@ def collect_objects(
 def _parse(layout: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
   """Reads the start, `[2]`, and what lies where, `[rows, columns, F]`."""
   cells = [list(row) for row in layout]
-  kinds = sorted({cell for row in cells for cell in row} - {_START, _EMPTY})
+  kinds = sorted({cell for row in cells for cell in row} - set("S."))
   starts = [
-    (i, j) for i, row in enumerate(cells) for j, c in enumerate(row) if c == _START
+    (i, j)
+    for i, row in enumerate(cells)
+    for j, c in enumerate(row)
+    if c == _START
   ]
   if len({len(row) for row in cells}) != 1 or len(starts) != 1 or not kinds:
     raise ValueError(

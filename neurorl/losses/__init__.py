@@ -52,6 +52,7 @@ from neurorl.losses.predictions import action_value, scalar
 from neurorl.losses.reanalysed import reanalysed
 from neurorl.losses.regression import regression
 from neurorl.losses.rewards import discounts, munchausen_rewards, rewards
+from neurorl.losses.successor_features import successor_features
 from neurorl.losses.targets import (
   lambda_returns,
   n_step_returns,
@@ -99,6 +100,7 @@ __all__ = [
   "search_value",
   "soft_q",
   "squared_error",
+  "successor_features",
   "target_greedy",
   "target_value",
   "unrolled",

@@ -50,6 +50,10 @@ from neurorl.networks.quantile_heads import (
 )
 from neurorl.networks.rate_cores import ctrnn, rnn
 from neurorl.networks.s5 import s5
+from neurorl.networks.successor_heads import (
+  successor_features_head,
+  universal_successor_features_head,
+)
 from neurorl.networks.torsos import dictionary, embed, mlp
 
 __all__ = [
@@ -86,4 +90,6 @@ __all__ = [
   "s5",
   "scalar_head",
   "stacked",
+  "successor_features_head",
+  "universal_successor_features_head",
 ]
