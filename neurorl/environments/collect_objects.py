@@ -122,8 +122,8 @@ def _parse(layout: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
   starts = [
     (i, j)
     for i, row in enumerate(cells)
-    for j, c in enumerate(row)
-    if c == _START
+    for j, cell in enumerate(row)
+    if cell == "S"
   ]
   if len({len(row) for row in cells}) != 1 or len(starts) != 1 or not kinds:
     raise ValueError(
