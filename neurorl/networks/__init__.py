@@ -44,6 +44,7 @@ from neurorl.networks.image_torsos import impala_resnet, minatar_cnn
 from neurorl.networks.linear_attention import linear_attention
 from neurorl.networks.linear_cores import lru, min_gru
 from neurorl.networks.linears import noisy_linear
+from neurorl.networks.novelty_heads import rnd_head
 from neurorl.networks.quantile_heads import (
   implicit_quantile_q_head,
   quantile_q_head,
@@ -86,6 +87,7 @@ __all__ = [
   "residual",
   "residual_dynamics",
   "rms_norm",
+  "rnd_head",
   "rnn",
   "s5",
   "scalar_head",
