@@ -48,6 +48,7 @@ DQNS = [
   "conservative_dqn.gin",
   "dqn_reg.gin",
 ]
+SUCCESSORS = ["successor_features.gin", "usfa.gin"]
 QLEARNINGS = [
   "watkins_q_lambda.gin",
   "peng_q_lambda.gin",
@@ -55,6 +56,14 @@ QLEARNINGS = [
   "expected_sarsa.gin",
   "retrace.gin",
 ]
+PPO = f"""{COMMON}
+train.unroll_length = 16
+rollout:
+  epochs = 2
+  num_minibatches = 2
+policy_head.hidden_sizes = (16,)
+scalar_head.hidden_sizes = (16,)
+"""
 MUZERO = f"""{SEARCH}
 residual_dynamics.hidden_sizes = (16,)
 unrolled.steps = 2
@@ -68,6 +77,8 @@ def sizes(file, core="lstm"):
     **dict.fromkeys(QLEARNINGS, QLEARNING),
     "dqn.gin": DQN,
     **dict.fromkeys(DQNS, DQN),
+    **dict.fromkeys(SUCCESSORS, DQN),
+    "ppo_rnd.gin": PPO.replace("mlp.hidden_sizes = (16,)\n", ""),
     "prioritized_dqn.gin": PRIORITIZED_DQN,
     "rainbow.gin": PRIORITIZED_DQN,
     "bootstrapped_dqn.gin": DQN + "ensemble_head.size = 3\n",

@@ -22,6 +22,8 @@ PAIRS = [
   ("rainbow.gin", "env_minatar_breakout.gin"),
   ("prioritized_dqn.gin", "env_cartpole.gin"),
   ("bootstrapped_dqn.gin", "env_deep_sea.gin"),
+  ("ppo_rnd.gin", "env_deep_sea.gin"),
+  *[(file, "env_collect.gin") for file in small.SUCCESSORS],
   *[(file, "env_cartpole.gin") for file in small.DQNS],
   *[(file, "env_catch.gin") for file in small.QLEARNINGS],
 ]
