@@ -34,8 +34,8 @@ def successor_features(
     action_value.head = 'psi'
     one_step_returns.bootstrap = @expected_q()
     expected_q.head = 'psi'
-    expected_q.policy = @target_greedy()
-    target_greedy.head = 'own'
+    expected_q.policy = @online_greedy()
+    online_greedy.head = 'own'
 
   Barreto et al. (2017), https://arxiv.org/abs/1606.05312
   Borsa et al. (2019), https://arxiv.org/abs/1812.07626

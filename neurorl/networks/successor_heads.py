@@ -71,9 +71,8 @@ def successor_features_head(
       leading = embedding.shape[:-1]
       x = out(hidden(embedding, mode), mode)
       psi = x.reshape(*leading, shape[0], num_actions, shape[1])
-      vectors = jnp.broadcast_to(jnp.asarray(policies, jnp.float32), shape)
-      vectors = jnp.broadcast_to(vectors, (*leading, *shape))
-      return _predicted(psi, vectors, _task(name, timestep, task))
+      w = _task(name, timestep, task)
+      return _predicted(psi, _repeat(policies, w), w)
 
     return apply
 
@@ -129,21 +128,6 @@ def universal_successor_features_head(
     raise ValueError(f"{name}.scale must be >= 0, got {scale}")
   shape = _check_policies(name, policies)
 
-  def choose(timestep: TimeStep, mode) -> tuple[Array, Mapping[str, Array]]:
-    """Picks the policies, `[..., P, F]`, and says whether they were drawn."""
-    w = _task(name, timestep, task)
-    if "policies" in timestep.observation:
-      return timestep.observation["policies"], {}
-    if mode == "evaluating":
-      fixed = jnp.broadcast_to(jnp.asarray(policies, jnp.float32), shape)
-      return jnp.broadcast_to(fixed, (*w.shape[:-1], *shape)), {}
-    # Whatever axes lead, the last of them is the batch.
-    noise = jax.random.normal(
-      hk.next_rng_key(), (*w.shape[-2:-1], num_samples, shape[1])
-    )
-    drawn = w[..., None, :] + scale * noise
-    return drawn, {"drawn": jnp.ones(w.shape[:-1], bool)}
-
   def build(spec: EnvironmentSpec) -> Head:
     num_actions = spaces.num_actions(name, spec)
     _check_task(name, spec, task, shape[1])
@@ -154,18 +138,39 @@ def universal_successor_features_head(
 
     def apply(embedding, timestep, mode):
       w = _task(name, timestep, task)
-      vectors, drawn = choose(timestep, mode)
+      vectors = timestep.observation.get("policies")
+      drawn = vectors is None and mode != "evaluating"
+      if drawn:
+        vectors = _draw(w, num_samples, scale)
+      elif vectors is None:
+        vectors = _repeat(policies, w)
       states = jnp.broadcast_to(
         embedding[..., None, :], (*vectors.shape[:-1], embedding.shape[-1])
       )
       x = jnp.concatenate([states, vectors], axis=-1)
       x = out(hidden(x, mode), mode)
       psi = x.reshape(*x.shape[:-1], num_actions, shape[1])
-      return {**_predicted(psi, vectors, w), **drawn}
+      predicted = _predicted(psi, vectors, w)
+      if drawn:
+        predicted["drawn"] = jnp.ones(w.shape[:-1], bool)
+      return predicted
 
     return apply
 
   return HeadRecipe(build)
+
+
+def _repeat(policies: Sequence[Sequence[float]], w: Array) -> Array:
+  """Returns the policies for every task `[..., F]`: `[..., P, F]`."""
+  vectors = jnp.asarray(policies, jnp.float32)
+  return jnp.broadcast_to(vectors, (*w.shape[:-1], *vectors.shape))
+
+
+def _draw(w: Array, num_samples: int, scale: float) -> Array:
+  """Draws policies around tasks `[..., B, F]`: alike along leading axes."""
+  shape = (*w.shape[-2:-1], num_samples, w.shape[-1])
+  noise = jax.random.normal(hk.next_rng_key(), shape)
+  return w[..., None, :] + scale * noise
 
 
 def _predicted(psi: Array, policies: Array, w: Array) -> dict[str, Array]:
