@@ -48,6 +48,7 @@ DQNS = [
   "conservative_dqn.gin",
   "dqn_reg.gin",
 ]
+SUCCESSORS = ["successor_features.gin", "usfa.gin"]
 QLEARNINGS = [
   "watkins_q_lambda.gin",
   "peng_q_lambda.gin",
@@ -69,6 +70,34 @@ scalar_head.hidden_sizes = (16,)
 rollout.epochs = 2
 periodic_copy.period = 4
 """
+PPO = f"""{COMMON}
+train.unroll_length = 16
+rollout:
+  epochs = 2
+  num_minibatches = 2
+policy_head.hidden_sizes = (16,)
+scalar_head.hidden_sizes = (16,)
+"""
+CONTINUOUS_PPO = PPO.replace("policy_head", "gaussian_policy_head")
+A2C = f"""{COMMON}
+policy_head.hidden_sizes = (16,)
+scalar_head.hidden_sizes = (16,)
+"""
+PQN = f"""{COMMON}
+rollout:
+  epochs = 2
+  num_minibatches = 2
+"""
+ROLLOUTS = {
+  "ppo.gin": PPO,
+  "recurrent_ppo.gin": PPO + "gru.hidden_size = 16\n",
+  "ppo_continuous.gin": CONTINUOUS_PPO,
+  "a2c.gin": A2C,
+  "reinforce.gin": A2C,
+  "impala.gin": A2C + "lstm.hidden_size = 16\n",
+  "pqn.gin": PQN,
+  "recurrent_pqn.gin": PQN + "gru.hidden_size = 16\n",
+}
 MUZERO = f"""{SEARCH}
 residual_dynamics.hidden_sizes = (16,)
 unrolled.steps = 2
@@ -82,6 +111,8 @@ def sizes(file, core="lstm"):
     **dict.fromkeys(QLEARNINGS, QLEARNING),
     "dqn.gin": DQN,
     **dict.fromkeys(DQNS, DQN),
+    **dict.fromkeys(SUCCESSORS, DQN),
+    "ppo_rnd.gin": PPO.replace("mlp.hidden_sizes = (16,)\n", ""),
     "prioritized_dqn.gin": PRIORITIZED_DQN,
     "rainbow.gin": PRIORITIZED_DQN,
     "bootstrapped_dqn.gin": DQN + "ensemble_head.size = 3\n",
@@ -90,6 +121,7 @@ def sizes(file, core="lstm"):
     "muzero.gin": MUZERO,
     "gumbel_muzero.gin": MUZERO,
     "alphazero_deep_sea.gin": SEARCH,
+    **ROLLOUTS,
     "sac.gin": SAC,
     "td3.gin": SAC,
     "discrete_sac.gin": DISCRETE_SAC,

@@ -26,6 +26,14 @@ PAIRS = [
   ("td3.gin", None),
   ("discrete_sac.gin", "env_cartpole.gin"),
   ("vmpo.gin", "env_catch.gin"),
+  ("ppo_rnd.gin", "env_deep_sea.gin"),
+  ("ppo_continuous.gin", None),
+  *[
+    (file, "env_catch.gin")
+    for file in small.ROLLOUTS
+    if file != "ppo_continuous.gin"
+  ],
+  *[(file, "env_collect.gin") for file in small.SUCCESSORS],
   *[(file, "env_cartpole.gin") for file in small.DQNS],
   *[(file, "env_catch.gin") for file in small.QLEARNINGS],
 ]

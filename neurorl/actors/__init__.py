@@ -15,6 +15,7 @@ want (only what it reads is stored): the means of all heads by
 from neurorl.actors.epsilon_greedy import epsilon_greedy, greedy, log_spaced
 from neurorl.actors.sampling import sampling, softmax
 from neurorl.actors.search import search_actor
+from neurorl.actors.single_policy import single_policy
 from neurorl.actors.thompson import thompson
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
   "log_spaced",
   "sampling",
   "search_actor",
+  "single_policy",
   "softmax",
   "thompson",
 ]

@@ -13,6 +13,7 @@ discount 0 where it *terminates*; neither ever resets by itself. `restart` and
 """
 
 from neurorl.environments.batching import BatchedEnvironment, batch
+from neurorl.environments.collect_objects import collect_objects
 from neurorl.environments.gymnax_adapter import gymnax
 from neurorl.environments.probes import probe
 from neurorl.environments.timesteps import restart, transition
@@ -29,6 +30,7 @@ __all__ = [
   "BatchedEnvironment",
   "batch",
   "clip_reward",
+  "collect_objects",
   "flatten_observation",
   "gymnax",
   "limit_episode",

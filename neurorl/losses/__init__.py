@@ -55,12 +55,19 @@ from neurorl.losses.policy_gradients import (
 from neurorl.losses.predictions import action_value, scalar
 from neurorl.losses.reanalysed import reanalysed
 from neurorl.losses.regression import regression
-from neurorl.losses.rewards import discounts, munchausen_rewards, rewards
+from neurorl.losses.rewards import (
+  discounts,
+  intrinsic_rewards,
+  munchausen_rewards,
+  rewards,
+  sum_of,
+)
 from neurorl.losses.soft_actor_critic import (
   entropy_constraint,
   soft_policy_gradient,
   soft_value,
 )
+from neurorl.losses.successor_features import successor_features
 from neurorl.losses.targets import (
   lambda_returns,
   n_step_returns,
@@ -92,6 +99,7 @@ __all__ = [
   "expected_q",
   "exploratory",
   "huber",
+  "intrinsic_rewards",
   "lambda_returns",
   "losses",
   "low_values",
@@ -115,6 +123,8 @@ __all__ = [
   "soft_q",
   "soft_value",
   "squared_error",
+  "successor_features",
+  "sum_of",
   "target_greedy",
   "target_value",
   "twin_regression",

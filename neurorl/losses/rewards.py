@@ -6,7 +6,7 @@ estimators add up the rewards of one of these, by default the environment's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -76,6 +76,49 @@ def munchausen_rewards(
     return reward_of_transition(inputs) + bonus
 
   return target
+
+
+@component
+def intrinsic_rewards(head: str, scale: float = 1.0) -> Target:
+  """What a head makes of where a transition arrives: a bonus for novelty, say.
+
+  Where a rollout is prepared it is what the actor recorded on arrival, at the
+  true last observation of an episode too.
+
+  Burda et al. (2019), https://arxiv.org/abs/1810.12894
+
+  Args:
+    head: of scalars, the target's `'mean'` `[T+1, B]`, such as `@rnd_head()`.
+    scale: what it is multiplied by.
+
+  Returns:
+    The target.
+  """
+
+  def target(inputs: LossInputs) -> Array:
+    bonus = outputs_lib.read(inputs.target, head, "intrinsic_rewards")[1:]
+    bonus = jnp.where(inputs.absorbing > 0, 0.0, scale * bonus)
+    return jax.lax.stop_gradient(bonus)
+
+  return target
+
+
+@component
+def sum_of(sources: Sequence[Target]) -> Target:
+  """Several targets added up: rewards of the environment and a bonus, say.
+
+  Args:
+    sources: such as `[@rewards(), @intrinsic_rewards()]`.
+
+  Returns:
+    The target.
+
+  Raises:
+    ValueError: if there is no source.
+  """
+  if not sources:
+    raise ValueError("sum_of.sources is empty; bind [@rewards()], say")
+  return lambda inputs: sum(source(inputs) for source in sources)
 
 
 @component

@@ -46,12 +46,17 @@ from neurorl.networks.image_torsos import impala_resnet, minatar_cnn
 from neurorl.networks.linear_attention import linear_attention
 from neurorl.networks.linear_cores import lru, min_gru
 from neurorl.networks.linears import noisy_linear
+from neurorl.networks.novelty_heads import rnd_head
 from neurorl.networks.quantile_heads import (
   implicit_quantile_q_head,
   quantile_q_head,
 )
 from neurorl.networks.rate_cores import ctrnn, rnn
 from neurorl.networks.s5 import s5
+from neurorl.networks.successor_heads import (
+  successor_features_head,
+  universal_successor_features_head,
+)
 from neurorl.networks.torsos import dictionary, embed, mlp
 
 __all__ = [
@@ -86,8 +91,11 @@ __all__ = [
   "residual",
   "residual_dynamics",
   "rms_norm",
+  "rnd_head",
   "rnn",
   "s5",
   "scalar_head",
   "stacked",
+  "successor_features_head",
+  "universal_successor_features_head",
 ]

@@ -11,7 +11,16 @@ import jax.numpy as jnp
 
 from neurorl.environments import batch
 from neurorl.registry import component
-from neurorl.types import ActorRecipe, Agent, Array, Key, Params, Progress, Task
+from neurorl.types import (
+  ActorRecipe,
+  Agent,
+  Array,
+  Environment,
+  Key,
+  Params,
+  Progress,
+  Task,
+)
 
 
 class EpisodeReport(NamedTuple):
@@ -44,6 +53,7 @@ class Evaluator:
     max_steps: transitions after which an episode is cut.
     every_steps: environment steps between evaluations; 0 for only at the end.
     beside: more actors to judge by the same parameters, by name.
+    environment: what they act in; None for the task's.
   """
 
   actor: ActorRecipe
@@ -51,6 +61,7 @@ class Evaluator:
   max_steps: int
   every_steps: int
   beside: Mapping[str, ActorRecipe]
+  environment: Environment | None = None
 
   @property
   def names(self) -> tuple[str, ...]:
@@ -59,6 +70,9 @@ class Evaluator:
 
   def build(self, task: Task, agent: Agent) -> Evaluate:
     """Makes `(params, key) -> Reports`."""
+    if self.environment is not None:
+      _check_same(task.environment, self.environment)
+      task = Task(self.environment, task.discount)
     recipes = [self.actor, *self.beside.values()]
     actors = [recipe(agent, task) for recipe in recipes]
     environment = batch(task.environment)
@@ -80,6 +94,7 @@ def evaluator(
   max_steps: int = 10_000,
   every_steps: int = 0,
   beside: Mapping[str, ActorRecipe] | None = None,
+  environment: Environment | None = None,
 ) -> Evaluator:
   """Evaluates whole episodes of a policy, at the end and now and then.
 
@@ -94,12 +109,15 @@ def evaluator(
       chunks; 0 for only at the end.
     beside: more actors to judge by the same parameters, by the names that their
       metrics get: the policy head without its search, say.
+    environment: what they act in, such as tasks that were not trained on; None
+      for `train.environment`.
 
   Returns:
     The evaluator.
 
   Raises:
-    ValueError: if a number is out of range.
+    ValueError: if a number is out of range or, at build, if observations or
+      actions are not those of `train.environment`.
   """
   for name, value, least in [
     ("episodes", episodes, 1),
@@ -108,7 +126,19 @@ def evaluator(
   ]:
     if value < least:
       raise ValueError(f"evaluator.{name} must be >= {least}, got {value}")
-  return Evaluator(actor, episodes, max_steps, every_steps, dict(beside or {}))
+  return Evaluator(
+    actor, episodes, max_steps, every_steps, dict(beside or {}), environment
+  )
+
+
+def _check_same(trained: Environment, judged: Environment) -> None:
+  for part in ("observation", "action"):
+    ours, theirs = [getattr(x.spec, part) for x in (trained, judged)]
+    if ours != theirs:
+      raise ValueError(
+        f"evaluator.environment has {part} {theirs}, but train.environment has "
+        f"{ours}"
+      )
 
 
 class _Carry(NamedTuple):

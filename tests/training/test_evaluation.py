@@ -188,3 +188,20 @@ def test_actors_beside_are_given_the_parameters_and_the_agent():
 def test_settings_are_checked(settings):
   with pytest.raises(ValueError, match=next(iter(settings))):
     training.evaluator(always(0), **settings)
+
+
+def test_what_is_judged_may_differ_from_what_is_trained():
+  trained = environments.probe("constant_reward")
+  judged = environments.scale_reward(environments.probe("action_matters"), -2.0)
+  recipe = training.evaluator(always(1), episodes=3, environment=judged)
+  run = recipe.build(Task(trained, 0.9), IDLE)
+  report = run((), jax.random.key(0))["evaluation"]
+  np.testing.assert_array_equal(report.episode_return, [-2, -2, -2])
+
+
+def test_what_is_judged_looks_like_what_is_trained():
+  trained = environments.probe("constant_reward")
+  other = environments.observation_action_reward(trained)
+  recipe = training.evaluator(always(1), environment=other)
+  with pytest.raises(ValueError, match="environment has observation"):
+    recipe.build(Task(trained, 0.9), IDLE)
