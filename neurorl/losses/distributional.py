@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -142,6 +143,8 @@ def quantile_td(
 
 def _at_arrival(x: Array, sums: Sums) -> Array:
   """Takes of `[T+1, B, K]` where each sum of rewards ends: `[T, B, K]`."""
+  # Taking what is not there would give NaN, or another step's.
+  chex.assert_axis_dimension(x, 0, len(sums.arrivals) + 1)
   return jnp.take_along_axis(x[1:], sums.arrivals[..., None], axis=0)
 
 

@@ -87,7 +87,8 @@ def losses(
   def prepare_all(params, state, inputs: LossInputs):
     del params
     for name, target in prepare.items():
-      inputs = _add_extra(inputs, name, _name_errors(name, target, inputs))
+      value = _name_errors(f"losses.prepare['{name}']", target, inputs)
+      inputs = _add_extra(inputs, name, value)
     return inputs.steps, state
 
   def build(agent: Agent, task: Task) -> Loss:
@@ -111,15 +112,15 @@ def _add_extra(inputs: LossInputs, name: str, value: Array) -> LossInputs:
 
 
 def _name_errors(
-  name: str, function: Callable[[LossInputs], Any], inputs: LossInputs
+  where: str, function: Callable[[LossInputs], Any], inputs: LossInputs
 ) -> Any:
   try:
     return function(inputs)
   except ValueError as error:
-    raise ValueError(f"loss term '{name}': {error}") from error
+    raise ValueError(f"{where}: {error}") from error
 
 
 def _apply_term(name: str, term: Term, inputs: LossInputs) -> TermOutput:
-  output = _name_errors(name, term, inputs)
+  output = _name_errors(f"loss term '{name}'", term, inputs)
   chex.assert_equal_shape([output.loss, output.error, inputs.mask])
   return output

@@ -11,7 +11,7 @@ from neurorl.loss_types import LossInputs, Term, TermOutput
 from neurorl.ops import outputs as outputs_lib
 from neurorl.ops.codecs import SCALAR
 from neurorl.registry import component
-from neurorl.types import Array, Outputs
+from neurorl.types import Array, Key, Outputs
 
 # What the inner term reads, as if heads had predicted it.
 _PSI, _OWN, _GPI = "psi", "own", "gpi"
@@ -57,8 +57,9 @@ def successor_features(
   def wrapped(inputs: LossInputs) -> TermOutput:
     online = outputs_lib.read_all(inputs.online, head, "successor_features")
     target = outputs_lib.read_all(inputs.target, head, "successor_features")
+    target_key, term_key = jax.random.split(inputs.key)
     if "drawn" in online:
-      target = _same_policies(inputs, head, online["policies"])
+      target = _same_policies(inputs, target_key, head, online["policies"])
     phi = _features(inputs, features)
     codecs = {**inputs.agent.codecs, _PSI: SCALAR}
     agent = inputs.agent._replace(codecs=codecs)
@@ -85,7 +86,7 @@ def successor_features(
     outputs = jax.vmap(of_policy, (2, 2, 0))(
       [_views(predicted) for predicted in both],
       [predicted["psi"] for predicted in both],
-      jax.random.split(inputs.key, (num_policies, num_features)),
+      jax.random.split(term_key, (num_policies, num_features)),
     )
     outputs = outputs._replace(error=abs(outputs.error))
     return jax.tree.map(lambda x: x.mean(axis=(0, 1)), outputs)
@@ -105,7 +106,7 @@ def _views(predicted: Mapping[str, Array]) -> Outputs:
 
 
 def _same_policies(
-  inputs: LossInputs, head: str, policies: Array
+  inputs: LossInputs, key: Key, head: str, policies: Array
 ) -> Mapping[str, Array]:
   """Asks the target for the policies that were drawn online.
 
@@ -118,7 +119,7 @@ def _same_policies(
   )
   outputs, _ = inputs.agent.unroll(
     inputs.target_params,
-    inputs.key,
+    key,
     timestep,
     inputs.steps.agent_state,
     "target",

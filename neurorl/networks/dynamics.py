@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.networks.cores import GRU
-from neurorl.networks.torsos import Activation, Layers, check_sizes
+from neurorl.networks.linears import Activation, Layers, check_sizes
 from neurorl.registry import component
 from neurorl.types import Array, DiscreteActions, EnvironmentSpec
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from neurorl.networks.constant_head import Constant
 from neurorl.networks.heads import HeadRecipe
-from neurorl.networks.torsos import Activation, Layers, check_sizes
+from neurorl.networks.linears import Activation, Layers, check_sizes
 from neurorl.ops import distributions, spaces
 from neurorl.registry import component
 from neurorl.types import Distribution, EnvironmentSpec

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from neurorl.networks.cores import GRU, CoreRecipe
 from neurorl.networks.linear_attention import check_heads
-from neurorl.networks.torsos import Layers, check_sizes
+from neurorl.networks.linears import Layers, check_sizes
 from neurorl.ops import trees
 from neurorl.registry import component
 from neurorl.types import Array

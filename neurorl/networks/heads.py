@@ -13,8 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 
-from neurorl.networks.linears import HiddenLayers, Layer, Linear, plain
-from neurorl.networks.torsos import Activation, check_sizes
+from neurorl.networks.linears import (
+  Activation,
+  Layer,
+  Layers,
+  Linear,
+  check_sizes,
+  plain,
+)
 from neurorl.ops import spaces
 from neurorl.ops.codecs import SCALAR
 from neurorl.ops.distributions import CATEGORICAL
@@ -59,7 +65,7 @@ def _scalars(size: int, codec: Codec, linear: Linear, name: str) -> Layer:
 
 
 def _one_stream(
-  hidden: HiddenLayers,
+  hidden: Layers,
   out: Layer,
   predict: Callable[[Array], Mapping[str, Array]],
 ) -> Head:
@@ -105,9 +111,7 @@ def q_head(
 
   def build(spec: EnvironmentSpec) -> Head:
     num_actions = spaces.num_actions("q_head", spec)
-    hidden = HiddenLayers(
-      hidden_sizes, activation, layer_norm, linear, "q_hidden"
-    )
+    hidden = Layers(hidden_sizes, activation, layer_norm, "q_hidden", linear)
     values = _scalars(num_actions, codec, linear, "q")
     return _one_stream(hidden, values, functools.partial(_decoded, codec))
 
@@ -147,8 +151,8 @@ def dueling_q_head(
     num_actions = spaces.num_actions("dueling_q_head", spec)
 
     def stream(name, size):
-      layers = HiddenLayers(
-        hidden_sizes, activation, layer_norm, linear, f"{name}_hidden"
+      layers = Layers(
+        hidden_sizes, activation, layer_norm, f"{name}_hidden", linear
       )
       return layers, _scalars(size, codec, linear, name)
 
@@ -196,8 +200,8 @@ def scalar_head(
 
   def build(spec: EnvironmentSpec) -> Head:
     del spec
-    hidden = HiddenLayers(
-      hidden_sizes, activation, layer_norm, linear, "scalar_hidden"
+    hidden = Layers(
+      hidden_sizes, activation, layer_norm, "scalar_hidden", linear
     )
     scalars = _scalars(1, codec, linear, "scalar")
     axis = -1 - len(codec.shape)
@@ -235,8 +239,8 @@ def policy_head(
 
   def build(spec: EnvironmentSpec) -> Head:
     num_actions = spaces.num_actions("policy_head", spec)
-    hidden = HiddenLayers(
-      hidden_sizes, activation, layer_norm, linear, "policy_hidden"
+    hidden = Layers(
+      hidden_sizes, activation, layer_norm, "policy_hidden", linear
     )
     logits = linear(num_actions, "policy")
     return _one_stream(

@@ -9,13 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.networks.convolutions import Convolution
-from neurorl.networks.torsos import (
-  Activation,
-  Layers,
-  TorsoRecipe,
-  check_sizes,
-  flatten,
-)
+from neurorl.networks.linears import Activation, Layers, check_sizes
+from neurorl.networks.torsos import TorsoRecipe, flatten
 from neurorl.registry import component
 from neurorl.types import Array, Tree
 

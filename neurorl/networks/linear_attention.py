@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from neurorl.networks.cores import CoreRecipe
 from neurorl.networks.linear_cores import GatedReadout, LinearCore
-from neurorl.networks.torsos import check_sizes
+from neurorl.networks.linears import check_sizes
 from neurorl.registry import component
 from neurorl.types import Array
 

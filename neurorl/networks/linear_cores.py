@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.networks.cores import CoreRecipe, check_hidden_size
-from neurorl.networks.torsos import check_sizes
+from neurorl.networks.linears import check_sizes
 from neurorl.ops import scans
 from neurorl.registry import component
 from neurorl.types import Array

@@ -1,4 +1,4 @@
-"""The linear layers of heads: a slot, for what explores by its parameters."""
+"""Linear layers, whose kind is a slot: some explore by their parameters."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from neurorl.networks.torsos import Activation
 from neurorl.registry import component
 from neurorl.types import Array, Mode
 
+Activation = Callable[[Array], Array]
 Layer = Callable[[Array, Mode], Array]
 # (size, name) -> layer of `[..., D]` to `[..., size]`, inside `hk.transform`.
 Linear = Callable[[int, str], Layer]
@@ -23,16 +23,16 @@ def plain(size: int, name: str) -> Layer:
   return lambda x, mode: linear(x)
 
 
-class HiddenLayers(hk.Module):
-  """Layers of a head, each with a norm, if any, and an activation."""
+class Layers(hk.Module):
+  """Linear layers, each with a norm, if any, and an activation."""
 
   def __init__(
     self,
     sizes: Sequence[int],
     activation: Activation,
     layer_norm: bool,
-    linear: Linear,
     name: str,
+    linear: Linear = plain,
   ):
     super().__init__(name=name)
     self._sizes = sizes
@@ -40,7 +40,7 @@ class HiddenLayers(hk.Module):
     self._layer_norm = layer_norm
     self._linear = linear
 
-  def __call__(self, x: Array, mode: Mode) -> Array:
+  def __call__(self, x: Array, mode: Mode = "online") -> Array:
     """Maps `[..., D]` to `[..., sizes[-1]]`."""
     for i, size in enumerate(self._sizes):
       x = self._linear(size, f"linear_{i}")(x, mode)
@@ -48,6 +48,12 @@ class HiddenLayers(hk.Module):
         x = hk.LayerNorm(-1, True, True, name=f"norm_{i}")(x)
       x = self._activation(x)
     return x
+
+
+def check_sizes(name: str, sizes: Sequence[int]) -> None:
+  """Raises `ValueError` unless every size is positive."""
+  if any(size < 1 for size in sizes):
+    raise ValueError(f"{name} must be positive, got {list(sizes)}")
 
 
 class NoisyLinear(hk.Module):

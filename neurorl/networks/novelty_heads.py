@@ -8,8 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.networks.heads import Head, HeadRecipe
-from neurorl.networks.linears import HiddenLayers, Linear, plain
-from neurorl.networks.torsos import Activation, check_sizes, flatten
+from neurorl.networks.linears import (
+  Activation,
+  Layers,
+  Linear,
+  check_sizes,
+  plain,
+)
+from neurorl.networks.torsos import flatten
 from neurorl.ops.codecs import SCALAR
 from neurorl.registry import component
 from neurorl.types import EnvironmentSpec
@@ -50,8 +56,8 @@ def rnd_head(
 
   def build(spec: EnvironmentSpec) -> Head:
     def network(name: str, linear: Linear = plain):
-      hidden = HiddenLayers(
-        hidden_sizes, activation, layer_norm, linear, f"{name}_hidden"
+      hidden = Layers(
+        hidden_sizes, activation, layer_norm, f"{name}_hidden", linear
       )
       out = linear(num_features, name)
       return lambda x, mode: out(hidden(x, mode), mode)

@@ -13,8 +13,13 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.networks.heads import Head, HeadRecipe
-from neurorl.networks.linears import HiddenLayers, Linear, plain
-from neurorl.networks.torsos import Activation, check_sizes
+from neurorl.networks.linears import (
+  Activation,
+  Layers,
+  Linear,
+  check_sizes,
+  plain,
+)
 from neurorl.ops import spaces
 from neurorl.registry import component
 from neurorl.types import Array, EnvironmentSpec, Mode
@@ -51,8 +56,8 @@ def quantile_q_head(
 
   def build(spec: EnvironmentSpec) -> Head:
     num_actions = spaces.num_actions("quantile_q_head", spec)
-    hidden = HiddenLayers(
-      hidden_sizes, activation, layer_norm, linear, "quantile_hidden"
+    hidden = Layers(
+      hidden_sizes, activation, layer_norm, "quantile_hidden", linear
     )
     out = linear(num_actions * num_quantiles, "quantiles")
 
@@ -113,8 +118,8 @@ def implicit_quantile_q_head(
 
   def build(spec: EnvironmentSpec) -> Head:
     num_actions = spaces.num_actions(name, spec)
-    hidden = HiddenLayers(
-      hidden_sizes, activation, layer_norm, linear, "quantile_hidden"
+    hidden = Layers(
+      hidden_sizes, activation, layer_norm, "quantile_hidden", linear
     )
     cosines = CosineEmbedding(num_cosines)
     out = linear(num_actions, "quantiles")

@@ -17,7 +17,7 @@ from neurorl.networks.linear_cores import (
   to_complex,
   to_real,
 )
-from neurorl.networks.torsos import check_sizes
+from neurorl.networks.linears import check_sizes
 from neurorl.registry import component
 from neurorl.types import Array
 

@@ -19,8 +19,13 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.networks.heads import Head, HeadRecipe
-from neurorl.networks.linears import HiddenLayers, Linear, plain
-from neurorl.networks.torsos import Activation, check_sizes
+from neurorl.networks.linears import (
+  Activation,
+  Layers,
+  Linear,
+  check_sizes,
+  plain,
+)
 from neurorl.ops import spaces
 from neurorl.registry import component
 from neurorl.types import Array, EnvironmentSpec, TimeStep
@@ -62,8 +67,8 @@ def successor_features_head(
   def build(spec: EnvironmentSpec) -> Head:
     num_actions = spaces.num_actions(name, spec)
     _check_task(name, spec, task, shape[1])
-    hidden = HiddenLayers(
-      hidden_sizes, activation, layer_norm, linear, "successor_hidden"
+    hidden = Layers(
+      hidden_sizes, activation, layer_norm, "successor_hidden", linear
     )
     out = linear(shape[0] * num_actions * shape[1], "successor")
 
@@ -131,8 +136,8 @@ def universal_successor_features_head(
   def build(spec: EnvironmentSpec) -> Head:
     num_actions = spaces.num_actions(name, spec)
     _check_task(name, spec, task, shape[1])
-    hidden = HiddenLayers(
-      hidden_sizes, activation, layer_norm, linear, "successor_hidden"
+    hidden = Layers(
+      hidden_sizes, activation, layer_norm, "successor_hidden", linear
     )
     out = linear(num_actions * shape[1], "successor")
 

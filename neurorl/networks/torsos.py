@@ -10,37 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from neurorl import registry
+from neurorl.networks.linears import Activation, Layers, check_sizes
 from neurorl.registry import component
 from neurorl.types import Array, Tree
 
-Activation = Callable[[Array], Array]
 # Observation spec -> module, inside `hk.transform`.
 TorsoRecipe = Callable[[Tree], Callable[[Tree], Array]]
-
-
-class Layers(hk.Module):
-  """Linear layers, each with a norm, if any, and an activation."""
-
-  def __init__(
-    self,
-    sizes: Sequence[int],
-    activation: Activation,
-    layer_norm: bool,
-    name: str,
-  ):
-    super().__init__(name=name)
-    self._sizes = sizes
-    self._activation = activation
-    self._layer_norm = layer_norm
-
-  def __call__(self, x: Array) -> Array:
-    """Maps `[..., D]` to `[..., sizes[-1]]`."""
-    for i, size in enumerate(self._sizes):
-      x = hk.Linear(size, name=f"linear_{i}")(x)
-      if self._layer_norm:
-        x = hk.LayerNorm(-1, True, True, name=f"norm_{i}")(x)
-      x = self._activation(x)
-    return x
 
 
 def flatten(observation: Tree, spec: Tree) -> Array:
@@ -60,12 +35,6 @@ def flatten(observation: Tree, spec: Tree) -> Array:
 
   leaves = jax.tree.leaves(jax.tree.map(vector, observation, spec))
   return jnp.concatenate(leaves, axis=-1)
-
-
-def check_sizes(name: str, sizes: Sequence[int]) -> None:
-  """Raises `ValueError` unless every size is positive."""
-  if any(size < 1 for size in sizes):
-    raise ValueError(f"{name} must be positive, got {list(sizes)}")
 
 
 @component

@@ -361,3 +361,19 @@ def test_a_head_of_another_kind_is_named():
   message = "quantile_td reads 'quantiles' of head 'q', which predicts mean, r"
   with pytest.raises(ValueError, match=message):
     losses.quantile_td(losses.target_greedy())(case("raw"))
+
+
+@pytest.mark.parametrize(
+  "term, head",
+  [
+    (losses.categorical_td(losses.target_greedy()), "raw"),
+    (losses.quantile_td(losses.target_greedy()), "quantiles"),
+  ],
+)
+def test_what_is_predicted_of_the_last_step_must_be_there(term, head):
+  inputs = case(head)
+  online, target = [
+    jax.tree.map(lambda x: x[:-1], x) for x in (inputs.online, inputs.target)
+  ]
+  with pytest.raises((AssertionError, TypeError, ValueError)):
+    term(inputs._replace(online=online, target=target))

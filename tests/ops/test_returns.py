@@ -378,3 +378,57 @@ def test_lambda_out_of_range_is_refused(lambda_):
 def test_n_below_one_is_refused():
   with pytest.raises(ValueError, match="n must be >= 1, got 0"):
     losses.n_step_returns(bootstrap=read_values, n=0)
+
+
+def _vtrace_loop(r, d, b, v, traces, rho, limit, advantage_limit):
+  """The recursion of the docstring, and advantages by what follows it."""
+  length = len(r)
+  found, advantages = np.zeros_like(r), np.zeros_like(r)
+  beyond, baseline = v[-1], v[-1]
+  for t in reversed(range(length)):
+    delta = np.minimum(limit, rho[t]) * (r[t] + d[t] * v[t] - b[t])
+    c = traces[t] * np.minimum(1.0, rho[t])
+    found[t] = b[t] + delta + d[t] * c * (beyond - baseline)
+    if t == length - 1:
+      ahead = v[t]
+    else:
+      ahead = traces[t] * beyond + (1.0 - traces[t]) * v[t]
+    advantages[t] = np.minimum(advantage_limit, rho[t]) * (
+      r[t] + d[t] * ahead - b[t]
+    )
+    beyond, baseline = found[t], b[t]
+  return found, advantages
+
+
+@pytest.mark.parametrize("limit, advantage_limit", [(1.0, 1.0), (1.5, 0.7)])
+def test_vtrace_equals_a_plain_loop(limit, advantage_limit):
+  rng = np.random.default_rng(0)
+  r, d, v, rho = rng.uniform(0.2, 1.8, size=(4, 6, 3))
+  d, traces = d / 2, rng.uniform(size=(6, 3)) * 0.9
+  # Where a trace is not cut the next transition begins where this one arrives.
+  b = np.concatenate([rng.normal(size=(1, 3)), v[:-1]])
+  traces[2, 0] = 0.0
+  d[3, 1] = traces[3, 1] = 0.0
+  found = returns.vtrace(
+    *[jnp.asarray(x, jnp.float32) for x in (r, d, b, v, traces, rho)],
+    limit,
+    advantage_limit,
+  )
+  wanted = _vtrace_loop(r, d, b, v, traces, rho, limit, advantage_limit)
+  np.testing.assert_allclose(found.returns, wanted[0], rtol=1e-4)
+  np.testing.assert_allclose(found.advantages, wanted[1], rtol=1e-4, atol=1e-5)
+
+
+def test_vtrace_on_policy_is_the_lambda_return():
+  rng = np.random.default_rng(1)
+  r, v = [jnp.asarray(x, jnp.float32) for x in rng.normal(size=(2, 6, 3))]
+  d = jnp.asarray(rng.uniform(size=(6, 3)), jnp.float32)
+  b = jnp.concatenate([jnp.ones((1, 3)), v[:-1]])
+  traces = jnp.full((6, 3), 0.8)
+  found = returns.vtrace(r, d, b, v, traces, jnp.ones((6, 3)))
+  np.testing.assert_allclose(
+    found.returns, returns.lambda_returns(r, d, v, traces), rtol=1e-4, atol=1e-5
+  )
+  np.testing.assert_allclose(
+    found.advantages, found.returns - b, rtol=1e-4, atol=1e-5
+  )

@@ -23,12 +23,12 @@ def _step(params, key, timestep, env_state, agent_state, state, progress):
 ACTOR = Actor(lambda key, num_envs: jnp.zeros(num_envs, jnp.int32), _step)
 
 
-def rollouts(kind, count=1, extras=("double",)):
+def rollouts(kind, count=1, extras=("double",), peeks=False):
   environment = environments.batch(environments.probe(kind))
   acting = collect.init(
     environment, IDLE, ACTOR, (), NUM_ENVS, jax.random.key(0)
   )
-  run = jax.jit(collect.make(environment, ACTOR, UNROLL, extras, False))
+  run = jax.jit(collect.make(environment, ACTOR, UNROLL, extras, peeks))
   found = []
   for i in range(count):
     acting, steps, tally = run((), acting, jax.random.key(i), PROGRESS)
@@ -70,3 +70,14 @@ def test_environments_have_keys_of_their_own():
   cues = np.asarray(steps.timestep.observation[..., 1])
   # Even steps begin an episode, each with a cue of its own.
   assert any(abs(row.mean()) < 1.0 for row in cues[2::2])
+
+
+def test_a_peek_is_the_step_that_the_next_rollout_begins_with():
+  (first, tally), (second, _) = rollouts("discounting", 2, peeks=True)
+  assert first.action.shape == (UNROLL + 1, NUM_ENVS)
+  last = jax.tree.map(lambda x: x[-1], first)
+  begins = jax.tree.map(lambda x: x[0], second)
+  jax.tree.map(np.testing.assert_array_equal, last, begins)
+  # Nothing moved by it: as many transitions as without.
+  ((_, plain),) = rollouts("discounting")
+  assert jax.tree.map(int, tally) == jax.tree.map(int, plain)

@@ -51,6 +51,11 @@ ALGORITHMS = {
     FAST + "implicit_quantile_q_head.num_samples = 8\n"
     "implicit_quantile_q_head.hidden_sizes = (16,)",
   ),
+  "pqn": (
+    "recurrent_pqn.gin",
+    "train.unroll_length = 12",
+    "gru.hidden_size = 16\nepsilon_greedy.epsilon = 0.3",
+  ),
   "munchausen": ("munchausen_dqn.gin", "uniform_replay:" + REPLAY, FAST),
   "retrace": (
     "retrace.gin",

@@ -168,6 +168,16 @@ def _plan_one_step(
     "sac.gin",
     "td3.gin",
     "discrete_sac.gin",
+    "ppo.gin",
+    "recurrent_ppo.gin",
+    "ppo_continuous.gin",
+    "pqn.gin",
+    "impala.gin",
+    "vmpo.gin",
+    "iqn.gin",
+    "rainbow.gin",
+    "retrace.gin",
+    "usfa.gin",
   ],
 )
 def test_no_key_is_used_twice(file, monkeypatch):

@@ -1,4 +1,4 @@
-"""Planning agents learn the known values of each probe environment."""
+"""Agents with a policy learn the known values and actions of each probe."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,11 @@ from tests import probes, small
 
 GAMMA = 0.9
 LEARN = """
-train.unroll_length = 3
 train.discount = 0.9
-optimizer.learning_rate = 3e-3
-TOTAL_STEPS = 24_000
 train.environment = @probe()
+"""
+REPLAY = """
+train.unroll_length = 3
 uniform_replay:
   capacity = 3_000
   min_size = 240
@@ -20,13 +20,43 @@ uniform_replay:
   period = 3
   updates_per_add = 1
 """
+SEARCH = f"""{REPLAY}
+optimizer.learning_rate = 3e-3
+TOTAL_STEPS = 24_000
+"""
+GRU = """
+LEARNING_RATE = 3e-3
+TOTAL_STEPS = 60_000
+agent.core = @gru()
+gru.hidden_size = 16
+"""
+DISCRETE_SAC = f"""{REPLAY}{GRU}
+polyak.step_size = 0.02
+entropy_constraint.target_entropy = 0.05
+"""
+ROLLOUT = f"""{GRU}
+train.unroll_length = 12
+rollout.chunk_length = None
+"""
+FILES = {
+  "alphazero.gin": SEARCH,
+  "muzero.gin": SEARCH,
+  "discrete_sac.gin": DISCRETE_SAC,
+  "vmpo.gin": ROLLOUT,
+  "recurrent_ppo.gin": ROLLOUT + "rollout.num_minibatches = 2",
+  "impala.gin": ROLLOUT.replace("gru", "lstm"),
+}
 
 
-@pytest.fixture(scope="module", params=["alphazero.gin", "muzero.gin"])
+@pytest.fixture(scope="module", params=FILES)
 def learned(request):
-  found = probes.learn(small.load(request.param, LEARN).call(), "policy")
+  file = request.param
+  found = probes.learn(small.load(file, LEARN, FILES[file]).call(), "policy")
   return {
-    kind: (seen["value"], seen["policy"].argmax(axis=-1))
+    kind: (
+      seen["q"].max(axis=-1) if "q" in seen else seen["value"],
+      seen["policy"].argmax(axis=-1),
+    )
     for kind, seen in found.items()
   }
 

@@ -1,0 +1,17 @@
+"""The planted faults are of lines that exist."""
+
+import pathlib
+
+import pytest
+
+from binaries import verify_faults
+
+PACKAGE = pathlib.Path(verify_faults.__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize("fault", verify_faults._FAULTS, ids=lambda f: f.name)
+def test_a_fault_can_be_planted(fault):
+  text = (PACKAGE / "neurorl" / fault.file).read_text()
+  assert text.count(fault.old) == 1
+  assert fault.old != fault.new
+  assert all((PACKAGE / path).exists() for path in fault.tests)
