@@ -32,9 +32,9 @@ class Members(hk.Module):
     )
     keys = init_keys = None
     if hk.running_init():
-      init_keys = hk.next_rng_keys(self._size)
+      init_keys = jax.random.split(hk.next_rng_key(), self._size)
     if mode != "evaluating":
-      keys = hk.next_rng_keys(self._size)
+      keys = jax.random.split(hk.next_rng_key(), self._size)
     init = hk.lift(
       jax.vmap(member.init, (0, None)), allow_reuse=True, name="member"
     )
