@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import haiku as hk
 import jax
 import jax.numpy as jnp
 
 from neurorl.networks.heads import Head, HeadRecipe
-from neurorl.networks.linears import (
-  Activation,
-  Layers,
-  Linear,
-  check_sizes,
-  plain,
-)
+from neurorl.networks.linears import Activation, Layers, check_sizes
 from neurorl.networks.torsos import flatten
 from neurorl.ops.codecs import SCALAR
 from neurorl.registry import component
@@ -55,24 +50,22 @@ def rnd_head(
   check_sizes("rnd_head.num_features", [num_features])
 
   def build(spec: EnvironmentSpec) -> Head:
-    def network(name: str, linear: Linear = plain):
-      hidden = Layers(
-        hidden_sizes, activation, layer_norm, f"{name}_hidden", linear
-      )
-      out = linear(num_features, name)
-      return lambda x, mode: out(hidden(x, mode), mode)
+    def network(name: str):
+      hidden = Layers(hidden_sizes, activation, layer_norm, f"{name}_hidden")
+      out = hk.Linear(num_features, name=name)
+      return lambda x: out(hidden(x))
 
     predictor, target = network("predictor"), network("target")
 
     def apply(embedding, timestep, mode):
-      del embedding
+      del embedding, mode
       if timestep is None:
         raise ValueError(
           "rnd_head reads observations, which a model does not imagine"
         )
       x = flatten(timestep.observation, spec.observation)
-      wanted = jax.lax.stop_gradient(target(x, mode))
-      novelty = jnp.square(predictor(x, mode) - wanted).mean(axis=-1)
+      wanted = jax.lax.stop_gradient(target(x))
+      novelty = jnp.square(predictor(x) - wanted).mean(axis=-1)
       return {"mean": novelty, "raw": novelty}
 
     return apply
