@@ -132,10 +132,14 @@ def drawing() -> Term:
   return term
 
 
-# Loss terms are handed a key too.
+# What is handed a key and draws nothing could be handed any: loss terms, and
+# networks, whose layers draw here.
 DRAWING = {
   "qlearning.gin": "losses.terms = {'q': @regression(), 'noise': @drawing()}",
-  "muzero.gin": "losses.terms = {'policy': @distillation(), 'n': @drawing()}",
+  "muzero.gin": "losses.terms = {'policy': @distillation(), 'n': @drawing()}\n"
+  "policy_head.linear = @noisy_linear()",
+  "alphazero.gin": "policy_head.linear = @noisy_linear()",
+  "recurrent_ppo.gin": "policy_head.linear = @noisy_linear()",
 }
 
 
