@@ -140,6 +140,7 @@ DRAWING = {
   "policy_head.linear = @noisy_linear()",
   "alphazero.gin": "policy_head.linear = @noisy_linear()",
   "recurrent_ppo.gin": "policy_head.linear = @noisy_linear()",
+  "usfa.gin": "universal_successor_features_head.linear = @noisy_linear()",
 }
 
 
