@@ -4,9 +4,28 @@ import os
 import pathlib
 import tempfile
 
+import jaxlib.version
+import pytest
+
 # NEURORL_TEST_PLATFORM=cuda runs the tests on a GPU.
 os.environ["JAX_PLATFORMS"] = os.environ.get("NEURORL_TEST_PLATFORM", "cpu")
 # Tests compile many programs, and some of them twice, also in subprocesses.
 _CACHE = pathlib.Path(tempfile.gettempdir()) / f"neurorl-tests-{os.getuid()}"
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_CACHE)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+# To compile is most of their work, and what they compile runs once or twice.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# Flags come and go with jaxlib, and one that it does not know ends the process.
+if jaxlib.version.__version__.startswith("0.10."):
+  _FLAGS = f"{os.environ.get('XLA_FLAGS', '')} "
+  os.environ["XLA_FLAGS"] = _FLAGS + "--xla_cpu_use_fusion_emitters=false"
+
+
+@pytest.fixture
+def optimised():
+  """Compiles as for users; for tests that train long."""
+  import jax  # reads the settings above
+
+  jax.config.update("jax_disable_most_optimizations", False)
+  yield
+  jax.config.update("jax_disable_most_optimizations", True)

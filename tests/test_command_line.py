@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests import processes
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TRAIN = str(ROOT / "binaries" / "train.py")
 SMALL = (
@@ -257,7 +259,7 @@ def test_bad_input(case, tmp_path):
     lies=LIES,
     liar="include 'qlearning.gin'\nimport lies\ntrain.environment = @liar()\n",
   )
-  done = train(*arguments, cwd=tmp_path)
+  done = processes.train(*arguments, cwd=tmp_path)
   assert done.returncode == 2, done.stderr
   assert done.stderr.startswith(("error: ", "note: ")), done.stderr
   message = done.stderr[done.stderr.index("error: ") :]
@@ -382,7 +384,8 @@ def test_debug_names_the_operation_that_made_a_nan(tmp_path):
 
 
 def test_debug_is_a_short_run(tmp_path):
-  done = train(Q, *SMALL, "--debug", "--run_dir=a", cwd=tmp_path)
+  least = "--gin.prioritized_replay.min_size=80"
+  done = train(Q, *SMALL, least, "--debug", "--run_dir=a", cwd=tmp_path)
   assert done.returncode == 0, done.stderr
   summary = json.loads((tmp_path / "a" / "summary.json").read_text())
   assert 0 < summary["learner_updates"] <= 8

@@ -63,31 +63,55 @@ def test_every_file_is_in_a_pair():
   assert paired == shipped - {"base.gin"}
 
 
-@pytest.mark.parametrize("algorithm, environment", PAIRS)
-def test_trains_two_chunks_and_so_does_its_saved_configuration(
-  algorithm, environment, tmp_path
-):
+def _small(algorithm, environment):
   sizes = small.sizes(algorithm)
   files = [algorithm, environment] if environment else [algorithm]
   if "env_minatar_breakout.gin" in files:  # its network has no `mlp`
     sizes = sizes.replace("mlp.hidden_sizes = (16,)", "")
     sizes += "minatar_cnn.hidden_size = 16\n"
-  loaded = config.load(files, [sizes, "evaluator.max_steps = 20"])
-  saved = tmp_path / "config.gin"
-  saved.write_text(loaded.text())
-  again = config.load([str(saved)])
+  return config.load(files, [sizes, "evaluator.max_steps = 20"])
+
+
+def _saved(loaded, folder):
+  path = folder / "config.gin"
+  path.write_text(loaded.text())
+  again = config.load([str(path)])
   assert again.notes == ()
-  results = []
-  for number, loaded_config in enumerate((loaded, again)):
-    experiment = loaded_config.call()
-    assert gin.config_str() == ""
-    run_dir = tmp_path / str(number)
-    run_dir.mkdir()
-    program = training.build(experiment)
-    summary = training.run(experiment, program, run_dir)
-    assert summary["learner_updates"] > 20
-    results.append(summary["evaluation"])
-  assert results[0] == results[1]
+  return again
+
+
+def _train(loaded, folder):
+  experiment = loaded.call()
+  assert gin.config_str() == ""
+  folder.mkdir()
+  program = training.build(experiment)
+  summary = training.run(experiment, program, folder)
+  assert summary["learner_updates"] > 20
+  return summary["evaluation"]
+
+
+@pytest.mark.parametrize("algorithm, environment", PAIRS)
+def test_its_saved_configuration_trains_two_chunks(
+  algorithm, environment, tmp_path
+):
+  _train(_saved(_small(algorithm, environment), tmp_path), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+  "algorithm, environment",
+  [
+    ("qlearning.gin", "env_memory_chain.gin"),
+    ("alphazero.gin", "env_cartpole.gin"),
+    ("ppo.gin", "env_catch.gin"),
+    ("sac.gin", None),
+  ],
+)
+def test_a_saved_configuration_is_the_same_run(
+  algorithm, environment, tmp_path
+):
+  loaded = _small(algorithm, environment)
+  again = _saved(loaded, tmp_path)
+  assert _train(loaded, tmp_path / "a") == _train(again, tmp_path / "b")
 
 
 @pytest.mark.parametrize("name", sorted({a for a, _ in PAIRS}))

@@ -48,9 +48,7 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module", params=FILES)
-def learned(request):
-  file = request.param
+def _learn(file):
   found = probes.learn(small.load(file, LEARN, FILES[file]).call(), "policy")
   return {
     kind: (
@@ -61,33 +59,25 @@ def learned(request):
   }
 
 
-def test_constant_reward(learned):
+@pytest.mark.parametrize("file", FILES)
+def test_values_and_actions(file, optimised):
+  learned = _learn(file)
   values, _ = learned["constant_reward"]
   np.testing.assert_allclose(values[:, 0], 1.0, atol=0.1)
 
-
-def test_reward_from_observation(learned):
   values, _ = learned["reward_from_observation"]
   np.testing.assert_allclose(values[:, 0], [-1.0, 1.0], atol=0.1)
 
-
-def test_discounting(learned):
   values, _ = learned["discounting"]
   np.testing.assert_allclose(values[0], [GAMMA**2, GAMMA, 1.0], atol=0.1)
 
-
-def test_action_matters(learned):
   values, actions = learned["action_matters"]
   np.testing.assert_array_equal(actions[:, 0], 1)
   np.testing.assert_allclose(values[:, 0], 1.0, atol=0.2)
 
-
-def test_memory_matters(learned):
   values, actions = learned["memory_matters"]
   np.testing.assert_array_equal(actions[:, 1], [0, 1])
   np.testing.assert_allclose(values[:, 1], 1.0, atol=0.2)
 
-
-def test_timeout_is_not_death(learned):
   values, _ = learned["timeout_is_not_death"]
   np.testing.assert_allclose(values[0], 1.0 / (1.0 - GAMMA), rtol=0.1)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurorl import training
+from neurorl import config, training
 from neurorl.types import (
   ContinuousActions,
   Environment,
@@ -68,10 +68,14 @@ def _reaching():
 
 
 @pytest.mark.parametrize("file", ["sac.gin", "td3.gin"])
-def test_reaches_what_is_shown_and_knows_its_worth(file):
-  base = small.load(file, LEARN).call()
+def test_reaches_what_is_shown_and_knows_its_worth(file, optimised):
+  """On average over four seeds, as one may end a little beside the mark."""
+  sizes = small.sizes(file).replace("(16,)", "(64,)")
+  base = config.load([file], [sizes, LEARN]).call()
   experiment = dataclasses.replace(base, environment=_reaching())
   program = training.build(experiment)
+  agent = program.agent
+  shown = jnp.linspace(-0.7, 0.7, 5)
 
   def train(key):
     warm_up = program.warm_up_iterations
@@ -79,10 +83,7 @@ def test_reaches_what_is_shown_and_knows_its_worth(file):
     rest = experiment.iterations - warm_up
     return program.run_chunk(state, rest, True)[0].learning.params["agent"]
 
-  params = jax.jit(train)(jax.random.key(100))
-  shown = jnp.linspace(-0.7, 0.7, 5)
-  agent, key = program.agent, jax.random.key(0)
-  for count, value in [(0, 1.0 + GAMMA * 2.0), (1, 2.0)]:
+  def ask(params, count):
     timestep = TimeStep(
       observation=jnp.stack([shown, jnp.full(5, float(count))], axis=-1),
       reward=jnp.zeros(5),
@@ -90,11 +91,17 @@ def test_reaches_what_is_shown_and_knows_its_worth(file):
       first=jnp.full(5, count == 0),
       last=jnp.zeros(5, bool),
     )
-    state = agent.initial_state(params, 5)
+    key, state = jax.random.key(0), agent.initial_state(params, 5)
     outputs, _ = agent.step(params, key, timestep, state, "evaluating")
     action = outputs["policy"]["mean"]
-    np.testing.assert_allclose(action[:, 0], 2.0 * shown, atol=0.25)
     found = agent.evaluate_action(
       params, key, outputs["embedding"], action, "evaluating"
     )
-    np.testing.assert_allclose(found["q"]["mean"], value, atol=0.3)
+    return action[:, 0], found["q"]["mean"]
+
+  params = jax.jit(jax.vmap(train))(jax.random.split(jax.random.key(100), 4))
+  for count, value in [(0, 1.0 + GAMMA * 2.0), (1, 2.0)]:
+    action, worth = jax.vmap(ask, (0, None))(params, count)
+    off = np.abs(action - 2.0 * shown).mean(axis=0)
+    np.testing.assert_array_less(off, 0.2)
+    np.testing.assert_array_less(np.abs(worth - value).mean(axis=0), 0.2)
