@@ -128,6 +128,7 @@ _VARIANTS = [
   ),
 ]
 
+_CORES = (("lstm", "@lstm()"), ("gru", "@gru()"), ("none", "None"))
 # Long rows first: they run side by side.
 _PLANNING = [
   Row(
@@ -135,10 +136,17 @@ _PLANNING = [
     _files("muzero.gin", "env_cartpole.gin"),
     least=475.0,
   ),
-  Row(
-    "muzero_catch",
-    (*_files("muzero.gin"), "--gin.TOTAL_STEPS=300_000"),
-    least=0.95,
+  *(
+    Row(
+      f"muzero_catch_{name}",
+      (
+        *_files("muzero.gin"),
+        "--gin.TOTAL_STEPS=300_000",
+        f"--gin_bindings=agent.core = {core}",
+      ),
+      least=0.95,
+    )
+    for name, core in _CORES
   ),
   # The best return is 1 less the cost of eight moves to the right, 0.01.
   Row(
@@ -162,7 +170,7 @@ _PLANNING = [
       ),
       least=0.99,
     )
-    for name, core in [("lstm", "@lstm()"), ("gru", "@gru()"), ("none", "None")]
+    for name, core in _CORES
   ),
 ]
 

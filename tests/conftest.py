@@ -29,3 +29,8 @@ def optimised():
   jax.config.update("jax_disable_most_optimizations", False)
   yield
   jax.config.update("jax_disable_most_optimizations", True)
+
+
+def pytest_collection_modifyitems(items):
+  """Long tests come first, or one worker would end alone with them."""
+  items.sort(key=lambda item: "optimised" not in item.fixturenames)

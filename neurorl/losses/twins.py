@@ -10,6 +10,7 @@ from neurorl.losses.ensembles import ensemble
 from neurorl.losses.predictions import Prediction
 from neurorl.losses.regression import regression
 from neurorl.losses.rewards import Target
+from neurorl.ops import extremes
 from neurorl.ops import outputs as outputs_lib
 from neurorl.registry import component
 from neurorl.types import Array, Key, Outputs
@@ -29,7 +30,7 @@ def least(outputs: Outputs, head: str, reader: str) -> Array:
   prediction = outputs_lib.read_all(outputs, head, reader)
   if "members" not in prediction:
     return outputs_lib.read(outputs, head, reader)
-  return prediction["members"]["mean"].min(axis=2)
+  return extremes.least(prediction["members"]["mean"], axis=2)
 
 
 @component

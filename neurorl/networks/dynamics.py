@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from neurorl.networks.cores import GRU
 from neurorl.networks.linears import Activation, Layers, check_sizes
+from neurorl.ops import extremes
 from neurorl.registry import component
 from neurorl.types import Array, DiscreteActions, EnvironmentSpec
 
@@ -44,7 +45,8 @@ def min_max_norm(epsilon: float = 1e-5) -> Normalise:
   _check_epsilon("min_max_norm", epsilon)
 
   def normalise(x: Array) -> Array:
-    low, high = x.min(-1, keepdims=True), x.max(-1, keepdims=True)
+    low = extremes.least(x, -1, keepdims=True)
+    high = extremes.greatest(x, -1, keepdims=True)
     return (x - low) / jnp.maximum(high - low, epsilon)
 
   return normalise

@@ -80,7 +80,17 @@ def _learn(files_and_bindings):
   return {kind: seen["q"] for kind, seen in probes.learn(base, "q").items()}
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+# What shares its parts with another one is left to `pytest -m thorough`.
+THOROUGH = ("gru_n_step", "c51", "munchausen", "retrace")
+
+
+@pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=[pytest.mark.thorough] * (name in THOROUGH))
+    for name in ALGORITHMS
+  ],
+)
 def test_values(name, optimised):
   q = _learn(ALGORITHMS[name])
   np.testing.assert_allclose(q["constant_reward"][:, 0], 1.0, atol=0.1)

@@ -59,7 +59,17 @@ def _learn(file):
   }
 
 
-@pytest.mark.parametrize("file", FILES)
+# What shares its parts with another one is left to `pytest -m thorough`.
+THOROUGH = ("vmpo.gin", "impala.gin")
+
+
+@pytest.mark.parametrize(
+  "file",
+  [
+    pytest.param(file, marks=[pytest.mark.thorough] * (file in THOROUGH))
+    for file in FILES
+  ],
+)
 def test_values_and_actions(file, optimised):
   learned = _learn(file)
   values, _ = learned["constant_reward"]

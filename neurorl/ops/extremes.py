@@ -1,0 +1,43 @@
+"""The least and the greatest entry, with a gradient that is always finite.
+
+The gradient of `jnp.max` divides by how many entries equal the maximum. A
+compiler may compute the entries twice, and round them differently: then none
+does, and the gradient is 0 / 0.
+"""
+
+import jax.numpy as jnp
+
+from neurorl.types import Array
+
+
+def least(x: Array, axis: int, keepdims: bool = False) -> Array:
+  """Finds the least entry; its gradient goes to the first of them.
+
+  Args:
+    x: any array.
+    axis: what to look along.
+    keepdims: whether the axis stays, with one entry.
+
+  Returns:
+    `x` without the axis, or with one entry there.
+  """
+  return _entry(x, x.argmin(axis, keepdims=True), axis, keepdims)
+
+
+def greatest(x: Array, axis: int, keepdims: bool = False) -> Array:
+  """Finds the greatest entry; its gradient goes to the first of them.
+
+  Args:
+    x: any array.
+    axis: what to look along.
+    keepdims: whether the axis stays, with one entry.
+
+  Returns:
+    `x` without the axis, or with one entry there.
+  """
+  return _entry(x, x.argmax(axis, keepdims=True), axis, keepdims)
+
+
+def _entry(x: Array, index: Array, axis: int, keepdims: bool) -> Array:
+  found = jnp.take_along_axis(x, index, axis=axis)
+  return found if keepdims else found.squeeze(axis)
