@@ -3,6 +3,7 @@
 import gin
 import pytest
 
+from binaries import readme_table
 from neurorl import config, gin_files, training
 from tests import small
 
@@ -112,6 +113,11 @@ def test_a_saved_configuration_is_the_same_run(
   loaded = _small(algorithm, environment)
   again = _saved(loaded, tmp_path)
   assert _train(loaded, tmp_path / "a") == _train(again, tmp_path / "b")
+
+
+def test_the_readme_has_the_table_of_today():
+  text = (gin_files.gin_configs().parent / "README.md").read_text()
+  assert readme_table.rewrite(text) == text, "run binaries/readme_table.py"
 
 
 @pytest.mark.parametrize("name", sorted({a for a, _ in PAIRS}))
