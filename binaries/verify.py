@@ -2,6 +2,7 @@
 
 python binaries/verify.py --suite=learning
 python binaries/verify.py --suite=variants
+python binaries/verify.py --suite=families
 python binaries/verify.py --suite=search
 python binaries/verify.py --suite=simulations
 
@@ -9,7 +10,8 @@ Each row is one run of binaries/train.py. A row passes if the interquartile
 mean over its seeds and episodes reaches the threshold, and no seed's mean falls
 short of 0.8 of it (for a score that random play makes negative: of the way
 from random play). Other actors that the evaluator judged by the same parameters
-are beside it. The table goes to docs/results/.
+are beside it. The table goes to docs/results/; with `--only`, which may be named
+more than once, those rows of today's table are replaced.
 """
 
 import concurrent.futures
@@ -119,11 +121,25 @@ def _beside(summary: dict) -> str:
   return "; ".join(found)
 
 
+def _merge(
+  path: pathlib.Path, records: list[dict[str, object]]
+) -> list[dict[str, object]]:
+  """Keeps the rows of today's table that were not run this time."""
+  found: dict[object, dict[str, object]] = {}
+  if path.exists():
+    with path.open(newline="") as file:
+      found = {record["row"]: record for record in csv.DictReader(file)}
+  found |= {record["row"]: record for record in records}
+  order = [row.name for row in verify_claims.TABLES[_SUITE.value]]
+  return [found[name] for name in order if name in found]
+
+
 def _write(records: list[dict[str, object]]) -> pathlib.Path:
   folder = pathlib.Path(_OUT.value)
   folder.mkdir(parents=True, exist_ok=True)
   date = datetime.date.today().isoformat()
   path = folder / f"{_SUITE.value}-{date}.csv"
+  records = _merge(path, records)
   with path.open("w", newline="") as file:
     writer = csv.DictWriter(file, _COLUMNS)
     writer.writeheader()
@@ -161,8 +177,7 @@ def main(_) -> None:
       print(
         {k: v for k, v in records[-1].items() if k != "arguments"}, flush=True
       )
-  if not _ONLY.value:
-    print(_write(records))
+  print(_write(records))
   sys.exit(any(record["holds"] == "NO" for record in records))
 
 

@@ -203,7 +203,121 @@ _BY_SIMULATIONS = [
   for file in ("alphazero.gin", "muzero.gin", "gumbel_muzero.gin")
 ]
 
+_CARTPOLE = [
+  Row(
+    f"{name}_cartpole",
+    _files(f"{name}.gin", "env_cartpole.gin"),
+    least=490.0,
+  )
+  for name in (
+    "dqn",
+    "double_dqn",
+    "dueling_dqn",
+    "c51",
+    "qr_dqn",
+    "pqn",
+    "ppo",
+    "a2c",
+  )
+]
+# Random play never swings it up within the limit of 500 steps.
+_ACROBOT = [
+  Row(
+    f"{name}_acrobot",
+    _files(f"{name}.gin", "env_acrobot.gin"),
+    least=-90.0,
+    random=-500.0,
+  )
+  for name in ("dqn", "c51", "ppo")
+]
+
+
+def _memory(file: str, core: str, length: int) -> Row:
+  bindings = [
+    f"agent.core = @{core}()",
+    f"gymnax.parameters = {{'memory_length': {length}}}",
+  ]
+  steps = 300_000
+  if length > 20:  # a rollout holds an episode
+    bindings += ["train.unroll_length = 128"]
+    steps = 200_000
+  return Row(
+    f"{file}_{core}_memory_{length}",
+    (
+      *_files(f"{file}.gin", "env_memory_chain.gin"),
+      f"--gin.TOTAL_STEPS={steps}",
+      "--gin_bindings=" + "\n".join(bindings),
+    ),
+    least=0.95,
+  )
+
+
+_MEMORY = [
+  _memory(file, core, length)
+  for length in (20, 100)
+  for file in ("recurrent_ppo", "recurrent_pqn")
+  for core in ("gru", "s5", "lru")
+]
+_DEEP_SEA_10 = (
+  "--gin_bindings=gymnax.arguments = {'size': 10}",
+  "--gin.TOTAL_STEPS=300_000",
+)
+_BREAKOUT = (
+  "--gin.NUM_ENVS=64",
+  "--gin.train.unroll_length=128",
+  "--gin.rollout.num_minibatches=8",
+)
+_OTHERS = [
+  Row(
+    "recurrent_ppo_umbrella_chain",
+    _files("recurrent_ppo.gin", "env_umbrella_chain.gin"),
+    least=0.9,
+  ),
+  Row(
+    "ppo_discounting_chain",
+    _files("ppo.gin", "env_discounting_chain.gin"),
+    least=1.1,
+  ),
+  Row(
+    "ppo_rnd_deep_sea_10",
+    (*_files("ppo_rnd.gin", "env_deep_sea.gin"), *_DEEP_SEA_10),
+    least=0.95,
+  ),
+  Row(
+    "bootstrapped_dqn_deep_sea_10",
+    (*_files("bootstrapped_dqn.gin", "env_deep_sea.gin"), *_DEEP_SEA_10),
+    least=0.95,
+  ),
+  Row(
+    "sac_pendulum",
+    (*_files("sac.gin"), "--gin.TOTAL_STEPS=200_000"),
+    least=-200.0,
+    random=-1200.0,
+  ),
+  Row(
+    "td3_pendulum",
+    (*_files("td3.gin"), "--gin.TOTAL_STEPS=200_000"),
+    least=-200.0,
+    random=-1200.0,
+  ),
+  Row(
+    "ppo_pendulum",
+    (*_files("ppo_continuous.gin"), "--gin.TOTAL_STEPS=1_000_000"),
+    least=-200.0,
+    random=-1200.0,
+  ),
+  Row(
+    "ppo_breakout",
+    (*_files("ppo.gin", "env_minatar_breakout.gin"), *_BREAKOUT),
+    least=26.5,
+  ),
+  Row(
+    "pqn_breakout", _files("pqn.gin", "env_minatar_breakout.gin"), least=20.0
+  ),
+]
+
 TABLES = {
+  "families": [*_CARTPOLE, *_ACROBOT, *_MEMORY, *_OTHERS],
   "learning": _LEARNING,
   "variants": _VARIANTS,
   "search": _PLANNING,

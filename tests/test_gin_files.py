@@ -29,11 +29,13 @@ PAIRS = [
   ("vmpo.gin", "env_catch.gin"),
   ("ppo_rnd.gin", "env_deep_sea.gin"),
   ("ppo_continuous.gin", None),
-  *[
-    (file, "env_catch.gin")
-    for file in small.ROLLOUTS
-    if file != "ppo_continuous.gin"
-  ],
+  ("ppo.gin", "env_discounting_chain.gin"),
+  ("recurrent_ppo.gin", "env_umbrella_chain.gin"),
+  ("a2c.gin", "env_acrobot.gin"),
+  ("reinforce.gin", "env_catch.gin"),
+  ("impala.gin", "env_catch.gin"),
+  ("pqn.gin", "env_catch.gin"),
+  ("recurrent_pqn.gin", "env_memory_chain.gin"),
   *[(file, "env_collect.gin") for file in small.SUCCESSORS],
   *[(file, "env_cartpole.gin") for file in small.DQNS],
   *[(file, "env_catch.gin") for file in small.QLEARNINGS],
