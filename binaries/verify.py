@@ -10,8 +10,8 @@ Each row is one run of binaries/train.py. A row passes if the interquartile
 mean over its seeds and episodes reaches the threshold, and no seed's mean falls
 short of 0.8 of it (for a score that random play makes negative: of the way
 from random play). Other actors that the evaluator judged by the same parameters
-are beside it. The table goes to docs/results/; with `--only`, which may be named
-more than once, those rows of today's table are replaced.
+are beside it. The table goes to docs/results/; `--only` runs the rows that it
+names, and replaces them in today's table.
 """
 
 import concurrent.futures
