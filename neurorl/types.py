@@ -227,6 +227,7 @@ class Agent(NamedTuple):
     evaluate_action: `(params, key, embedding [..., D], action [...], mode) ->
       outputs` of the heads that read an action beside the state, such as
       Q(s, a); None without such heads. No unroll evaluates them.
+    observe: `(params, observation) -> params`: moves their running statistics.
   """
 
   init: Callable[[Key], Params]
@@ -241,6 +242,7 @@ class Agent(NamedTuple):
   evaluate_action: (
     Callable[[Params, Key, Array, Array, Mode], Outputs] | None
   ) = None
+  observe: Callable[[Params, Tree], Params] = lambda params, observation: params
 
 
 class ActorOutput(NamedTuple):

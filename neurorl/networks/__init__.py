@@ -47,6 +47,7 @@ from neurorl.networks.linear_attention import linear_attention
 from neurorl.networks.linear_cores import lru, min_gru
 from neurorl.networks.linears import noisy_linear
 from neurorl.networks.novelty_heads import rnd_head
+from neurorl.networks.observation_norm import normalised_observation
 from neurorl.networks.quantile_heads import (
   implicit_quantile_q_head,
   quantile_q_head,
@@ -84,6 +85,7 @@ __all__ = [
   "mlp",
   "noisy_linear",
   "normalised",
+  "normalised_observation",
   "policy_head",
   "q_head",
   "quantile_q_head",

@@ -9,6 +9,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from neurorl.networks import observation_norm
 from neurorl.networks.cores import CoreRecipe, FeedForward
 from neurorl.networks.dynamics import DynamicsRecipe, Normalise, encode_action
 from neurorl.networks.heads import Head, HeadRecipe
@@ -26,6 +27,7 @@ class Methods(NamedTuple):
   unroll: Callable
   imagine: Callable
   evaluate_action: Callable
+  observe: Callable
 
 
 @component
@@ -122,6 +124,9 @@ def agent(
       x = jnp.concatenate([embedding, encode_action(spec, action)], axis=-1)
       return {name: head(x, None, mode) for name, head in action_modules}
 
+    def observe(observation):
+      return observation_norm.observe(torso_module, observation)
+
     def init(timestep, action):
       state = core_module.initial_state(1)
       outputs, _ = step(timestep, state, "online")
@@ -130,7 +135,12 @@ def agent(
         imagine(outputs[EMBEDDING], action, "online")
 
     return init, Methods(
-      core_module.initial_state, step, unroll, imagine, evaluate_action
+      core_module.initial_state,
+      step,
+      unroll,
+      imagine,
+      evaluate_action,
+      observe,
     )
 
   return build
@@ -211,6 +221,12 @@ def _agent(
   def evaluate_action(params, key, embedding, action, mode):
     return apply.evaluate_action(params, key, embedding, action, mode)
 
+  def observe(params, observation):
+    if not observation_norm.watches(params):
+      return params
+    key = jax.random.key(0)  # of what the torso draws nothing is used
+    return {**params, **apply.observe(params, key, observation)}
+
   return Agent(
     init,
     initial_state,
@@ -218,4 +234,5 @@ def _agent(
     unroll,
     imagine if has_model else None,
     evaluate_action=evaluate_action,
+    observe=observe,
   )

@@ -153,7 +153,9 @@ def build(experiment: Experiment) -> Program:
     buffer.burn_in,
     needs.predict_last,
   )
-  iterate = _iteration(experiment, buffer, rollout, prepare_needed, update)
+  iterate = _iteration(
+    experiment, agent, buffer, rollout, prepare_needed, update
+  )
   return Program(
     init=init,
     run_chunk=_chunk(iterate, buffer),
@@ -169,6 +171,7 @@ def _with_extras(step: Step, names: Iterable[str]) -> Step:
 
 def _iteration(
   experiment: Experiment,
+  agent: Agent,
   buffer: Buffer,
   rollout: collect.Collect,
   prepare: learner.Prepare,
@@ -189,7 +192,14 @@ def _iteration(
       key=key,
       iterations=state.iterations + 1,
     )
-    return state, tally
+    return state, steps.timestep.observation, tally
+
+  def observe(state: LoopState, observation: Tree):
+    # After the updates: they are of the network that acted.
+    params = state.learning.params
+    agent_params = agent.observe(params["agent"], observation)
+    learning = state.learning._replace(params={**params, "agent": agent_params})
+    return state._replace(learning=learning)
 
   def learn(learning, buffer_state, key, now: Progress):
     now = now._replace(updates=learning.updates)
@@ -204,7 +214,7 @@ def _iteration(
   def iterate(state: LoopState, learns: Array):
     fraction = state.iterations / experiment.iterations
     now = Progress(fraction.astype(jnp.float32), state.learning.updates)
-    state, tally = gather(state, now)
+    state, observation, tally = gather(state, now)
 
     def body(_, carry):
       state, sums = carry
@@ -220,7 +230,7 @@ def _iteration(
     )
     updates = jnp.where(learns, buffer.updates_per_add, 0)
     state, sums = jax.lax.fori_loop(0, updates, body, (state, zeros))
-    return state, (tally, updates, sums)
+    return observe(state, observation), (tally, updates, sums)
 
   return iterate
 
