@@ -131,13 +131,18 @@ def test_a_file_fits_on_a_screen_and_says_where_it_is_from(name):
 
 
 def _with_core(file, core):
-  sizes = small.sizes(file).replace("lstm.hidden_size = 16\n", "")
+  sizes = small.sizes(file)
+  for name in ("lstm", "gru"):
+    sizes = sizes.replace(f"{name}.hidden_size = 16\n", "")
   bindings = f"agent.core = @{core}()\n{CORES[core]}"
   return config.load([file], [sizes, bindings]).call()
 
 
 @pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("file", ["qlearning.gin", "alphazero.gin"])
+@pytest.mark.parametrize(
+  "file",
+  ["qlearning.gin", "recurrent_ppo.gin", "recurrent_pqn.gin", "alphazero.gin"],
+)
 def test_any_core_takes_the_place_of_the_recurrent_one(file, core):
   training.build(_with_core(file, core))
 
