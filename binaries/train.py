@@ -51,7 +51,7 @@ def _train(command: command_line.Command) -> None:
     run_directory.describe(
       run_dir, config.text(header), command.argv, config.local_modules
     )
-    print("compiling: up to a minute the first time, then cached", flush=True)
+    print("compiling: a minute or so the first time, then cached", flush=True)
     try:
       host.run(experiment, built, run_dir, _started())
     except (host.TrainingError, FloatingPointError) as error:

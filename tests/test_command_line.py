@@ -191,6 +191,17 @@ BAD = {
     [A, "--gin.mctx.gumbel_muzero_policy.num_simulations=4"],
     ["bind search_actor.num_simulations"],
   ),
+  "a depth of nothing": (
+    [A, "--gin.mctx.gumbel_muzero_policy.max_depth=0"],
+    ["mctx.gumbel_muzero_policy.max_depth", "from 1", "got 0", "command line"],
+  ),
+  "more noise than there is": (
+    [
+      "--gin_file=alphazero_puct.gin",
+      "--gin.mctx.muzero_policy.dirichlet_fraction=1.5",
+    ],
+    ["mctx.muzero_policy.dirichlet_fraction", "from 0 to 1", "got 1.5"],
+  ),
   "a temperature that the search has not": (
     [A, "--gin.search_actor.temperature=0.5"],
     ["search_actor.temperature = 0.5", "gumbel_scale"],

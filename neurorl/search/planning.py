@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +15,19 @@ from neurorl.types import Array, Key, Params
 
 # A policy of mctx, such as `mctx.gumbel_muzero_policy`, or a partial of one.
 Search = Callable[..., Any]
+
+
+# What a policy's settings may be, which mctx does not check: least and most.
+_LEAST_POSITIVE = 1e-6
+_RANGES = {
+  "max_depth": (1, math.inf),
+  "max_num_considered_actions": (1, math.inf),
+  "gumbel_scale": (0.0, math.inf),
+  "dirichlet_fraction": (0.0, 1.0),
+  "dirichlet_alpha": (_LEAST_POSITIVE, math.inf),
+  "pb_c_init": (0.0, math.inf),
+  "pb_c_base": (_LEAST_POSITIVE, math.inf),
+}
 
 
 class Plan(NamedTuple):
@@ -41,7 +55,8 @@ def check(search: Search, num_simulations: int, reader: str) -> None:
     reader: whose settings these are, for the message.
 
   Raises:
-    ValueError: if there are no simulations, or the policy plans with chance.
+    ValueError: if there are no simulations, the policy plans with chance, or
+      one of its settings is out of range.
   """
   if num_simulations < 1:
     raise ValueError(
@@ -52,6 +67,20 @@ def check(search: Search, num_simulations: int, reader: str) -> None:
       f"{reader}.search must be a policy of mctx without chance nodes; bind "
       "@mctx.gumbel_muzero_policy() or @mctx.muzero_policy()"
     )
+  _check_ranges(search)
+
+
+def _check_ranges(search: Search) -> None:
+  name = getattr(getattr(search, "func", search), "__name__", "search")
+  for setting, parameter in inspect.signature(search).parameters.items():
+    value = parameter.default
+    if setting not in _RANGES or not isinstance(value, int | float):
+      continue
+    low, high = _RANGES[setting]
+    if not low <= value <= high:
+      raise ValueError(
+        f"mctx.{name}.{setting} must be from {low:g} to {high:g}, got {value}"
+      )
 
 
 def accepts(search: Search, name: str) -> bool:

@@ -119,3 +119,22 @@ def test_searches_that_cannot_run_are_refused():
     planning.check(GUMBEL, 0, "search_actor")
   with pytest.raises(ValueError, match="without chance nodes"):
     planning.check(mctx.stochastic_muzero_policy, 4, "search_actor")
+
+
+@pytest.mark.parametrize(
+  "policy, setting, value",
+  [
+    (mctx.gumbel_muzero_policy, "max_depth", 0),
+    (mctx.gumbel_muzero_policy, "max_num_considered_actions", 0),
+    (mctx.gumbel_muzero_policy, "gumbel_scale", -1.0),
+    (mctx.muzero_policy, "dirichlet_fraction", 1.5),
+    (mctx.muzero_policy, "dirichlet_alpha", 0.0),
+    (mctx.muzero_policy, "pb_c_init", -1.0),
+    (mctx.muzero_policy, "pb_c_base", 0.0),
+  ],
+)
+def test_settings_out_of_range(policy, setting, value):
+  chosen = functools.partial(policy, **{setting: value})
+  with pytest.raises(ValueError, match=f"{policy.__name__}.{setting} must be"):
+    search.check(chosen, 4, "search_actor")
+  search.check(policy, 4, "search_actor")
