@@ -21,23 +21,11 @@ def least(x: Array, axis: int, keepdims: bool = False) -> Array:
   Returns:
     `x` without the axis, or with one entry there.
   """
-  return _entry(x, x.argmin(axis, keepdims=True), axis, keepdims)
+  index = x.argmin(axis, keepdims=True)
+  found = jnp.take_along_axis(x, index, axis=axis)
+  return found if keepdims else found.squeeze(axis)
 
 
 def greatest(x: Array, axis: int, keepdims: bool = False) -> Array:
-  """Finds the greatest entry; its gradient goes to the first of them.
-
-  Args:
-    x: any array.
-    axis: what to look along.
-    keepdims: whether the axis stays, with one entry.
-
-  Returns:
-    `x` without the axis, or with one entry there.
-  """
-  return _entry(x, x.argmax(axis, keepdims=True), axis, keepdims)
-
-
-def _entry(x: Array, index: Array, axis: int, keepdims: bool) -> Array:
-  found = jnp.take_along_axis(x, index, axis=axis)
-  return found if keepdims else found.squeeze(axis)
+  """Finds the greatest entry, as `least` does the least."""
+  return -least(-x, axis, keepdims)
