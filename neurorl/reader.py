@@ -75,6 +75,7 @@ class Reader:
     self.notes: list[str] = []
     self._parse = parse
     self._was_live: set[tuple[Key, Place]] = set()
+    self._settled: set[tuple[Key, Place]] = set()
     self._top_level: str = COMMAND_LINE
     self._origin: dict[Key, str] = {}
 
@@ -117,7 +118,8 @@ class Reader:
       if (key, binding.place) not in self._was_live:
         hint = hint or "; remove it, or bind what would read it"
         raise ConfigError(f"{why}{hint}")
-      self.notes.append(f"{why} any more")
+      if (key, binding.place) not in self._settled:
+        self.notes.append(f"{why} any more")
 
   def _read(
     self, path: pathlib.Path, including: tuple[pathlib.Path, ...]
@@ -126,6 +128,7 @@ class Reader:
       chain = " -> ".join(p.name for p in (*including, path))
       raise ConfigError(f"circular include: {chain}")
     text = gin_files.read_text(path)
+    before = self._entries()
     seen: dict[Key, Place] = {}
     for statement in self._parse(text, gin_files.short(path)):
       place = Place(gin_files.short(path), statement.line)
@@ -142,7 +145,10 @@ class Reader:
             f"{place}: {key} is bound twice in this file, first at {seen[key]}"
           )
         seen[key] = place
-    self._boundary()
+    idle = self._boundary()
+    if path.parent == gin_files.gin_configs():
+      # What a shipped file takes away from its parents is no news to anybody.
+      self._settled |= idle - before
 
   def _parse_command_line(self, text: str) -> list[Statement]:
     """Parses bindings; a value that gin cannot read is taken as a string."""
@@ -169,10 +175,15 @@ class Reader:
     )
     return list(self._parse(f"{name} = {value!r}", COMMAND_LINE))
 
-  def _boundary(self) -> None:
-    for key in bindings_lib.live_keys(self.bindings):
-      if key in self.bindings:
-        self._was_live.add((key, self.bindings[key].place))
+  def _boundary(self) -> set[tuple[Key, Place]]:
+    """Remembers what is live now, and returns what is not."""
+    live = bindings_lib.live_keys(self.bindings)
+    entries = self._entries()
+    self._was_live |= {entry for entry in entries if entry[0] in live}
+    return {entry for entry in entries if entry[0] not in live}
+
+  def _entries(self) -> set[tuple[Key, Place]]:
+    return {(key, binding.place) for key, binding in self.bindings.items()}
 
   def _bind(self, statement: Bind, place: Place) -> Key:
     if statement.argument:

@@ -860,3 +860,11 @@ def test_shipped_files_say_what_they_are(path):
   lines = path.read_text().splitlines()
   assert lines[0].startswith(f"# {path.name}: ")
   assert max(map(len, lines)) <= 100
+
+
+def test_what_a_shipped_file_takes_from_its_parent_is_not_noted(tmp_path):
+  assert config.load(["muzero.gin"]).notes == ()
+  mine = tmp_path / "mine.gin"
+  mine.write_text("include 'qlearning.gin'\nlstm.hidden_size = 8\n")
+  (note,) = config.load([str(mine)], ["agent.core = None"]).notes
+  assert "mine.gin:2: lstm.hidden_size = 8" in note
