@@ -81,7 +81,7 @@ def _learn(files_and_bindings):
 
 
 # What shares its parts with another one is left to `pytest -m thorough`.
-THOROUGH = ("gru_n_step", "c51", "munchausen", "retrace")
+THOROUGH = ("gru_n_step", "c51", "iqn", "munchausen", "retrace")
 
 
 @pytest.mark.parametrize(
