@@ -13,7 +13,8 @@ _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _README = _ROOT / "README.md"
 _BEGIN, _END = "<!-- gin files: begin -->", "<!-- gin files: end -->"
 _REFERENCE = re.compile(r"@(?:[\w.]+/)*([\w.]+)\(")
-_BINDING = re.compile(r"^(\s*)([\w./]+)\s*[:=]", re.MULTILINE)
+_BINDING = re.compile(r"^([\w./]+)\s*[:=]", re.MULTILINE)
+_PAPER = re.compile(r"(.+ \(\d{4}\)), (.+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,16 +24,16 @@ class _File:
   Attributes:
     name: of the file.
     what: its description.
-    papers: authors and year, with addresses.
+    papers: authors and year, linked where there is an address.
     lines: those that bind or include.
-    parents: the files that it includes, but for what all include.
+    parents: the files that it includes.
     components: what it binds to a slot, in order.
     bound: the components and macros that it sets, in order.
   """
 
   name: str
   what: str
-  papers: tuple[tuple[str, str], ...]
+  papers: tuple[str, ...]
   lines: int
   parents: tuple[str, ...]
   components: tuple[str, ...]
@@ -49,17 +50,15 @@ def _read(path: pathlib.Path) -> _File:
   papers, words = [], []
   for line in header:
     line = line.removeprefix("#").strip()
-    paper = re.fullmatch(r"(.*\)),(?: [\w ]+,)? (https?://\S+)", line)
+    paper = _PAPER.fullmatch(line)
     if paper:
-      papers.append(paper.groups())
-    elif not papers and "http" not in line and "CUED" not in line:
+      papers.append(_link(*paper.groups()))
+    elif not papers:
       words.append(line)
   what = " ".join(words).removeprefix(f"{path.name}: ").rstrip(".")
   joined = "\n".join(code)
   bound = [
-    name.split("/")[-1].split(".")[0]
-    for indent, name in _BINDING.findall(joined)
-    if not indent
+    name.split("/")[-1].split(".")[0] for name in _BINDING.findall(joined)
   ]
   return _File(
     path.name,
@@ -70,6 +69,11 @@ def _read(path: pathlib.Path) -> _File:
     tuple(dict.fromkeys(_REFERENCE.findall(joined))),
     tuple(dict.fromkeys(bound)),
   )
+
+
+def _link(paper: str, where: str) -> str:
+  address = where.split()[-1]
+  return f"[{paper}]({address})" if address.startswith("http") else paper
 
 
 def _inherited(file: _File, files: dict[str, _File]) -> set[str]:
@@ -90,10 +94,9 @@ def _difference(file: _File, files: dict[str, _File]) -> str:
 
 
 def _row(file: _File, files: dict[str, _File]) -> str:
-  papers = "; ".join(f"[{name}]({url})" for name, url in file.papers)
   parents = ", ".join(f"`{name}`" for name in file.parents)
-  cells = [f"`{file.name}`", file.what, papers, file.lines, parents]
-  cells += [_difference(file, files)]
+  cells = [f"`{file.name}`", file.what, "; ".join(file.papers), file.lines]
+  cells += [parents, _difference(file, files)]
   return "| " + " | ".join(map(str, cells)) + " |"
 
 

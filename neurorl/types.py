@@ -227,7 +227,7 @@ class Agent(NamedTuple):
     evaluate_action: `(params, key, embedding [..., D], action [...], mode) ->
       outputs` of the heads that read an action beside the state, such as
       Q(s, a); None without such heads. No unroll evaluates them.
-    observe: `(params, observation) -> params`: moves their running statistics.
+    observe: `(params, observation) -> params`, with statistics of it too.
   """
 
   init: Callable[[Key], Params]

@@ -122,7 +122,8 @@ def normalised_observation(
 
   Mean and deviation are of everything seen in acting so far. They move after
   the updates of an iteration, so that a rollout is learned from by the network
-  that acted; weight decay should not reach them.
+  that acted. They are parameters without a gradient: target parameters follow
+  them as they follow all others, and weight decay should not reach them.
 
   Andrychowicz et al. (2021), https://arxiv.org/abs/2006.05990, section 3.3
 
