@@ -18,6 +18,7 @@ setuptools.setup(
   packages=[
     *setuptools.find_packages(include=["neurorl", "neurorl.*"]),
     "neurorl.binaries",
+    "neurorl.binaries.benchmarks",
     "neurorl.gin_configs",
   ],
   package_dir={

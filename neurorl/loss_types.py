@@ -97,15 +97,15 @@ class Loss(NamedTuple):
   """A loss with parameters and state of its own (most have neither).
 
   Attributes:
-    init: `key -> (loss params, loss state)`.
+    init: `(key, num_envs) -> (loss params, loss state)`.
     apply: `(loss params, loss state, inputs, weights [B]) -> (LossOutput,
       loss state)`.
     prepare: `(loss params, loss state, inputs) -> (steps, loss state)`, once
-      per rollout: what is the same for all its updates, as more extras; None
+      per rollout: what is the same for all its updates, more extras say; None
       for nothing. Needs a buffer that peeks.
   """
 
-  init: Callable[[Key], tuple[Params, Tree]]
+  init: Callable[[Key, int], tuple[Params, Tree]]
   apply: Callable[[Params, Tree, LossInputs, Array], tuple[LossOutput, Tree]]
   prepare: Callable[[Params, Tree, LossInputs], tuple[Step, Tree]] | None = None
 

@@ -2,10 +2,10 @@
 
 What lives here: `losses`, which alone masks, weighs and reduces; terms
 (`regression`, `categorical_td`, `distillation`, ...); losses made of losses:
-`unrolled`, which applies one to what a model imagines, and `reanalysed`, which
-first searches again; and their parts: predictions (which head, at which
-action), targets (return estimators over rewards), bootstraps, policies (which
-action would be taken), distances.
+`unrolled`, which applies one to what a model imagines, `reanalysed`, which
+first searches again, and `normalised_rewards`; and their parts: predictions
+(which head, at which action), targets (return estimators over rewards),
+bootstraps, policies (which action would be taken), distances.
 
 May import: `types`, `loss_types`, `registry`, `ops`, `search`, jax, optax.
 
@@ -40,6 +40,7 @@ from neurorl.losses.distillation import distillation
 from neurorl.losses.distributional import categorical_td, quantile_td
 from neurorl.losses.ensembles import ensemble
 from neurorl.losses.losses import losses
+from neurorl.losses.normalised_rewards import normalised_rewards
 from neurorl.losses.penalties import conservative, low_values
 from neurorl.losses.policies import (
   epsilon_soft,
@@ -106,6 +107,7 @@ __all__ = [
   "max_q",
   "munchausen_rewards",
   "n_step_returns",
+  "normalised_rewards",
   "one_step_returns",
   "online_greedy",
   "policy_gradient",

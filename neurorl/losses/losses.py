@@ -93,7 +93,9 @@ def losses(
 
   def build(agent: Agent, task: Task) -> Loss:
     del agent, task
-    return Loss(lambda key: ((), ()), apply, prepare_all if prepare else None)
+    return Loss(
+      lambda key, num_envs: ((), ()), apply, prepare_all if prepare else None
+    )
 
   return build
 

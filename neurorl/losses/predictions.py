@@ -17,7 +17,7 @@ class Predicted(NamedTuple):
   """Scalars as a head predicts them.
 
   Attributes:
-    raw: `[T+1, B, *codec.shape]`, what the head puts out.
+    raw: `[T, B, *codec.shape]` or a step more, what the head puts out.
     codec: what that means.
   """
 
@@ -42,9 +42,9 @@ def action_value(head: str = "q") -> Prediction:
 
   def prediction(inputs: LossInputs) -> Predicted:
     raw = outputs_lib.read(inputs.online, head, "action_value", "raw")
-    return Predicted(
-      select(raw, inputs.steps.action), inputs.agent.codecs[head]
-    )
+    transitions = len(inputs.mask)
+    taken = select(raw[:transitions], inputs.steps.action[:transitions])
+    return Predicted(taken, inputs.agent.codecs[head])
 
   return prediction
 

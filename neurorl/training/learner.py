@@ -71,6 +71,7 @@ def init(
   loss: Loss,
   optimizer: Optimizer,
   target_update: TargetUpdate | None,
+  num_envs: int,
   key: Key,
 ) -> Learning:
   """Initialises everything that learning changes.
@@ -80,13 +81,14 @@ def init(
     loss: for its own parameters and state.
     optimizer: for its state.
     target_update: None for no target parameters.
+    num_envs: environments in lockstep.
     key: a random key.
 
   Returns:
     The first state; target parameters begin as a copy.
   """
   agent_key, loss_key = jax.random.split(key)
-  loss_params, loss_state = loss.init(loss_key)
+  loss_params, loss_state = loss.init(loss_key, num_envs)
   params = {"agent": agent.init(agent_key), "loss": loss_params}
   return Learning(
     params=params,
@@ -104,7 +106,8 @@ def make(
   target_update: TargetUpdate | None,
   discount: float,
   burn_in: int,
-  predict_last: bool = True,
+  online_last: bool = True,
+  target_last: bool = True,
 ) -> Update:
   """Makes the learning half of an iteration.
 
@@ -116,23 +119,28 @@ def make(
       serve, without gradient.
     discount: the task's gamma.
     burn_in: leading steps that only warm up the agent's state.
-    predict_last: whether the loss reads what is predicted at the last step of
+    online_last: whether the loss reads what is predicted at the last step of
       a sequence.
+    target_last: the same of the target's predictions.
 
   Returns:
     `(learning, batch, key, progress) -> (learning, report)`.
   """
-  unroll = functools.partial(_unroll, agent, burn_in, predict_last)
+  unroll = functools.partial(_unroll, agent, burn_in)
 
   def loss_and_aux(params, learning, batch, key, progress):
     online_key, target_key, loss_key = jax.random.split(key, 3)
-    steps, online = unroll(params["agent"], online_key, batch.steps, "online")
+    steps, online = unroll(
+      online_last, params["agent"], online_key, batch.steps, "online"
+    )
     if target_update is None:
       target_params = jax.lax.stop_gradient(params["agent"])
       target = jax.lax.stop_gradient(online)
     else:
       target_params = learning.target_params
-      _, target = unroll(target_params, target_key, batch.steps, "target")
+      _, target = unroll(
+        target_last, target_params, target_key, batch.steps, "target"
+      )
     inputs = _inputs(
       agent, discount, steps, online, target, loss_key, progress
     )._replace(params=params["agent"], target_params=target_params)

@@ -18,7 +18,7 @@ import optax
 
 from neurorl.environments import batch
 from neurorl.ops import trees
-from neurorl.training import collect, contracts, learner
+from neurorl.training import collect, contracts, learner, loss_contracts
 from neurorl.training.evaluation import Evaluate
 from neurorl.training.experiment import Experiment
 from neurorl.types import (
@@ -103,10 +103,10 @@ def build(experiment: Experiment) -> Program:
   actor = experiment.actor(agent, experiment.task)
   loss = experiment.loss(agent, experiment.task)
   recorded = contracts.check_actor(experiment, agent, actor)
-  step, read = contracts.check_prepare(experiment, agent, loss, recorded)
+  step, read = loss_contracts.check_prepare(experiment, agent, loss, recorded)
   sizes = (experiment.num_envs, experiment.unroll_length)
   buffer = experiment.buffer(step, *sizes)
-  needs = contracts.check_loss(experiment, agent, loss, buffer)
+  needs = loss_contracts.check_loss(experiment, agent, loss, buffer)
   buffer = experiment.buffer(_with_extras(step, needs.extras), *sizes)
   evaluate = experiment.evaluator.build(experiment.task, agent)
   contracts.check_evaluator(agent, evaluate)
@@ -119,6 +119,7 @@ def build(experiment: Experiment) -> Program:
       loss,
       experiment.optimizer,
       experiment.target_params,
+      experiment.num_envs,
       learning_key,
     )
     acting = collect.init(
@@ -151,7 +152,8 @@ def build(experiment: Experiment) -> Program:
     experiment.target_params,
     experiment.discount,
     buffer.burn_in,
-    needs.predict_last,
+    needs.online_last,
+    needs.target_last,
   )
   iterate = _iteration(
     experiment, agent, buffer, rollout, prepare_needed, update

@@ -41,7 +41,7 @@ def spying(read):
     seen = {name: inputs.steps.extras[name] for name in read}
     return LossOutput(jnp.float32(0.0), inputs.mask, seen), state
 
-  return lambda agent, task: Loss(lambda key: ((), ()), apply)
+  return lambda agent, task: Loss(lambda key, num_envs: ((), ()), apply)
 
 
 def apply(recorded, read=("search_policy", "search_value"), **settings):

@@ -80,7 +80,7 @@ def terms(value="lambda"):
 def apply(case, steps=K, scale=1.0, value="lambda"):
   recipe = losses.unrolled(losses.losses(terms=terms(value)), steps, scale)
   loss = recipe(AGENT, None)
-  params, state = loss.init(jax.random.key(0))
+  params, state = loss.init(jax.random.key(0), 2)
   return loss.apply(params, state, case, WEIGHTS)[0]
 
 

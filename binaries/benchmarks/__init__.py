@@ -1,0 +1,1 @@
+"""Workloads of `benchmark.py`; each has `measure(environment, repeats)`."""

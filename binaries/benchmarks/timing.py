@@ -1,0 +1,54 @@
+"""Times functions in turn, compiled alike, repeated within a program."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from neurorl.training import executables
+
+
+def medians(
+  functions: Mapping[str, Callable[[], Any]], repeats: int
+) -> dict[str, float]:
+  """Times functions in turn, so that a machine that drifts favours none.
+
+  Args:
+    functions: by name; what they return is waited for.
+    repeats: measurements of each, after one that warms up.
+
+  Returns:
+    Seconds per call.
+  """
+  seconds = {name: [] for name in functions}
+  for repeat in range(repeats + 1):
+    for name, function in functions.items():
+      begun = time.perf_counter()
+      jax.block_until_ready(function())
+      if repeat:
+        seconds[name].append(time.perf_counter() - begun)
+  return {name: statistics.median(found) for name, found in seconds.items()}
+
+
+def repeated(
+  function: Callable[[Any], Any], carry: Any, times: int
+) -> Callable[[], Any]:
+  """Compiles a function's repetition, with the options the loop gets.
+
+  Args:
+    function: `carry -> carry`, each call depending on the one before, or the
+      compiler hoists it.
+    carry: where it begins.
+    times: how often.
+
+  Returns:
+    Runs it.
+  """
+
+  def run(carry):
+    return jax.lax.fori_loop(0, times, lambda _, x: function(x), carry)
+
+  compiled = executables.compile_(jax.jit(run).lower(carry))
+  return lambda: compiled(carry)
