@@ -36,6 +36,7 @@ setuptools.setup(
     "mctx>=0.0.6",
     "numpy>=1.26",
     "optax>=0.2.6",
+    "orbax-checkpoint>=0.11.32",
     "rlax>=0.1.8",
   ],
   extras_require={
@@ -56,6 +57,7 @@ setuptools.setup(
   entry_points={
     "console_scripts": [
       "neurorl-benchmark = neurorl.binaries.benchmark:main",
+      "neurorl-evaluate = neurorl.binaries.evaluate:main",
       "neurorl-train = neurorl.binaries.train:main",
     ]
   },

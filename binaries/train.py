@@ -10,12 +10,14 @@ _LOADED = time.time()
 import dataclasses  # noqa: E402
 import os  # noqa: E402
 import pathlib  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 
 import jax  # noqa: E402
 from absl import flags  # noqa: E402
 
-from neurorl import command_line, compilation  # noqa: E402
-from neurorl.training import host, program, run_directory  # noqa: E402
+from neurorl import command_line, compilation, fingerprint  # noqa: E402
+from neurorl.runs import description, directory, signals, state_files  # noqa: E402
+from neurorl.training import debugging, host, program, rows  # noqa: E402
 
 # `--help` shows what all programs share as well.
 flags.adopt_module_key_flags(command_line)
@@ -23,19 +25,49 @@ flags.adopt_module_key_flags(command_line)
 _RUN_DIR = flags.DEFINE_string(
   "run_dir", None, "Where the run is kept; by default a fresh folder in runs/."
 )
+_RESUME = flags.DEFINE_enum(
+  "resume",
+  "auto",
+  ["auto", "never", "params_only"],
+  "What to do with an unfinished run found in --run_dir: go on with it if its "
+  "configuration is this one; refuse; or begin anew with its weights.",
+)
+_OVERWRITE = flags.DEFINE_bool(
+  "overwrite", False, "Begins anew in --run_dir, whatever run is there."
+)
+_MAX_SECONDS = flags.DEFINE_float(
+  "max_seconds",
+  None,
+  "Ends before a chunk that would take longer than this since the start, as a "
+  "signal would: the same command then goes on from there.",
+  lower_bound=0.0,
+)
 _DEBUG = flags.DEFINE_bool(
   "debug",
   False,
   "A short run that learns without compilation, stops at the first NaN and "
-  "names the operation.",
+  "names the operation; with the --run_dir of a run that went wrong, its last "
+  "chunk.",
 )
 
 
 def _train(command: command_line.Command) -> None:
   config = command.config
   experiment = command_line.build(config.call, config)
-  with compilation.settings(debug=_DEBUG.value):
+  identity = directory.Identity(
+    fingerprint.settings(config), experiment.total_steps
+  )
+  where = (_RUN_DIR.value, identity, _RESUME.value, _OVERWRITE.value)
+  crash = _RUN_DIR.value and pathlib.Path(_RUN_DIR.value, "crash")
+  replays = bool(_DEBUG.value and crash and crash.exists())
+  if not replays:
+    command_line.build(lambda: directory.inspect(*where), config)
+  stop = signals.StopRequest(_MAX_SECONDS.value, _started())
+  with compilation.settings(debug=_DEBUG.value), stop:
     built = command_line.build(lambda: program.build(experiment), config)
+    if replays:
+      _guarded(lambda: debugging.replay(experiment, built, crash))
+      return
     if _DEBUG.value:
       experiment = _shorten(experiment, built)
       built = program.build(experiment)
@@ -43,23 +75,34 @@ def _train(command: command_line.Command) -> None:
       lambda: program.overview(experiment, built), config
     )
     print(overview)
+    path, *rest = where
     name = command_line.run_name(command.gin_files)
-    run_dir = command_line.build(
-      lambda: run_directory.create(_RUN_DIR.value, name), config
+    found = command_line.build(
+      lambda: directory.open_(path, name, *rest), config
     )
     header = "The whole configuration; run it again by --gin_file."
-    run_directory.describe(
-      run_dir, config.text(header), command.argv, config.local_modules
+    description.write(
+      found.path, config.text(header), command.argv, config.local_modules
     )
     print("compiling: a minute or so the first time, then cached", flush=True)
-    try:
-      host.run(experiment, built, run_dir, _started())
-    except (host.TrainingError, FloatingPointError) as error:
-      first = str(error).strip().splitlines()[0]
-      raise command_line.CommandError(first, 3) from error
-    except (OSError, jax.errors.JaxRuntimeError) as error:
-      first = f"{type(error).__name__}: {error}".splitlines()[0]
-      raise command_line.CommandError(first, 3) from error
+    start = host.Start(found.beginning, found.checkpoints, stop, _started())
+    _guarded(lambda: host.run(experiment, built, found.path, start))
+
+
+def _guarded(function: Callable[[], object]) -> None:
+  """Runs what trains; its errors are told in a line."""
+  try:
+    function()
+  except signals.StoppedError as error:
+    raise command_line.CommandError(str(error), error.code) from error
+  except (state_files.MismatchError, state_files.DamagedError) as error:
+    raise command_line.CommandError(str(error), 2) from error
+  except (rows.TrainingError, FloatingPointError) as error:
+    first = str(error).strip().splitlines()[0]
+    raise command_line.CommandError(first, 3) from error
+  except (OSError, jax.errors.JaxRuntimeError) as error:
+    first = f"{type(error).__name__}: {error}".splitlines()[0]
+    raise command_line.CommandError(first, 3) from error
 
 
 def _started() -> float:
@@ -79,6 +122,7 @@ def _shorten(experiment, built):
   return dataclasses.replace(
     experiment,
     total_steps=min(experiment.total_steps, steps),
+    checkpoints=None,
     evaluator=dataclasses.replace(
       experiment.evaluator, episodes=2, max_steps=20
     ),

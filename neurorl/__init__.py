@@ -13,6 +13,7 @@ from neurorl import (
   networks,
   ops,
   registry,
+  runs,
   search,
   training,
   types,
@@ -25,16 +26,26 @@ from neurorl.registry import component
 
 __version__ = "0.1.0"
 
+
+def load(run_dir, *arguments, **settings):
+  """Loads a trained agent; see `neurorl.loading.load`."""
+  from neurorl import loading  # it reads gin files, which takes a while
+
+  return loading.load(run_dir, *arguments, **settings)
+
+
 __all__ = [
   "actors",
   "buffers",
   "component",
   "environments",
+  "load",
   "loggers",
   "losses",
   "networks",
   "ops",
   "registry",
+  "runs",
   "search",
   "training",
   "types",

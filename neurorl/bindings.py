@@ -6,6 +6,7 @@ Nothing here knows gin or calls a component. `config` fills these types.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -213,12 +214,17 @@ def _block(
   if found and not scope:
     for parameter in found.parameters.values():
       if parameter.name not in effective:
-        default = parameter.default
-        shown = getattr(default, "__name__", repr(default))
+        shown = default_text(parameter.default)
         defaults.append(f"  # {parameter.name} = {shown}  (default)")
   if not lines:
     return ["", f"# {title}: all defaults", *defaults]
   return ["", f"{title}:", *lines, *defaults]
+
+
+def default_text(default: Any) -> str:
+  """Returns a parameter's default as text, the same in every process."""
+  text = getattr(default, "__name__", repr(default))
+  return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 
 def _assignment(indent: str, binding: Binding) -> str:

@@ -1,7 +1,7 @@
 """What the binaries share: flags, help on components, errors and exit codes.
 
-Exit codes: 0 done, 2 a mistake in files or flags, 3 training went wrong, 130
-interrupted.
+Exit codes: 0 done, 2 a mistake in files or flags, 3 training went wrong, 130 or
+143 ended by a signal (143 by --max_seconds too) and able to go on.
 """
 
 from __future__ import annotations
@@ -77,11 +77,16 @@ class Command:
   config: config_lib.Config
 
 
-def run(main: Callable[[Command], None]) -> None:
+def run(
+  main: Callable[[Command], None],
+  first_files: Callable[[], Sequence[str]] = tuple,
+) -> None:
   """Runs a binary that reads gin: parses, checks, answers help, exits.
 
   Args:
     main: what the binary does with its configuration.
+    first_files: gin files that come before those of `--gin_file`, once flags
+      are parsed.
   """
   # absl's handler would show what JAX logs about devices that are not there.
   logging.set_verbosity(logging.WARNING)
@@ -94,7 +99,7 @@ def run(main: Callable[[Command], None]) -> None:
 
   def start(arguments: Sequence[str]) -> None:
     try:
-      _main(main, arguments)
+      _main(main, arguments, first_files)
     except config_lib.ConfigError as error:
       _exit(str(error), 2)
     except CommandError as error:
@@ -137,7 +142,11 @@ def build(function: Callable[[], object], config: config_lib.Config):
     ) from error
 
 
-def _main(main: Callable[[Command], None], arguments: Sequence[str]) -> None:
+def _main(
+  main: Callable[[Command], None],
+  arguments: Sequence[str],
+  first_files: Callable[[], Sequence[str]],
+) -> None:
   if len(arguments) > 1:
     raise CommandError(
       f"unexpected argument '{arguments[1]}'; files are given by --gin_file", 2
@@ -148,14 +157,15 @@ def _main(main: Callable[[Command], None], arguments: Sequence[str]) -> None:
   if _DESCRIBE.value:
     print(describe(_DESCRIBE.value))
     return
-  if not _GIN_FILE.value:
+  files = [*first_files(), *_GIN_FILE.value]
+  if not files:
     shipped = sorted(p.name for p in gin_files.gin_configs().glob("*"))
     shipped = [n for n in shipped if n.endswith(".gin") and n != "base.gin"]
     raise CommandError(
       f"name a gin file: --gin_file=NAME; shipped are {', '.join(shipped)}", 2
     )
   try:
-    config = config_lib.load(_GIN_FILE.value, _GIN_BINDINGS.value)
+    config = config_lib.load(files, _GIN_BINDINGS.value)
   except config_lib.ConfigError:
     _show_traceback()
     raise
@@ -164,7 +174,7 @@ def _main(main: Callable[[Command], None], arguments: Sequence[str]) -> None:
   if _PRINT.value:
     print(config.text())
     return
-  main(Command(tuple(sys.argv), tuple(_GIN_FILE.value), config))
+  main(Command(tuple(sys.argv), tuple(files), config))
 
 
 def list_components() -> str:
@@ -232,5 +242,9 @@ def _exit(message: str, code: int):
   if sys.stdout.isatty():  # leave the live line
     print()
   sys.stdout.flush()
-  print(f"error: {message}", file=sys.stderr)
+  stopped = code in (130, 143)
+  print(message if stopped else f"error: {message}", file=sys.stderr)
+  if stopped:  # at once: nothing waits for what still compiles
+    sys.stderr.flush()
+    os._exit(code)
   sys.exit(code)

@@ -20,12 +20,15 @@ class RunInfo:
     columns: every name that a row may have, in order.
     total_steps: environment steps to come, per seed.
     num_seeds: independent seeds.
+    resumed_at: budget steps of the checkpoint that the run goes on from; 0 if
+      it begins.
   """
 
   run_dir: pathlib.Path
   columns: tuple[str, ...]
   total_steps: int
   num_seeds: int
+  resumed_at: int = 0
 
 
 class Logger(NamedTuple):

@@ -18,6 +18,7 @@ FRONT = (
   "bindings",
   "config",
   "external",
+  "fingerprint",
   "gin_files",
   "reader",
   "syntax",
@@ -25,7 +26,15 @@ FRONT = (
   "user_modules",
 )
 L0 = ("types", "logging_types", "loss_types", "registry", "compilation")
-ROOMS = ("networks", "environments", "buffers", "actors", "losses", "loggers")
+ROOMS = (
+  "networks",
+  "environments",
+  "buffers",
+  "actors",
+  "losses",
+  "loggers",
+  "runs",
+)
 # What each part may import of the others.
 ALLOWED = {
   **{name: {*L0, *FRONT} for name in FRONT},
@@ -38,6 +47,7 @@ ALLOWED = {
   "losses": {*L0, "ops", "search", "losses"},
   "training": {*L0, "ops", *ROOMS, "training"},
   "command_line": {*L0, *FRONT},
+  "loading": {*L0, *FRONT, "runs", "training"},
 }
 
 
@@ -78,7 +88,12 @@ def test_imports_point_down(path, part):
 
 @pytest.mark.parametrize(
   "library, home",
-  [("gin", "config.py"), ("haiku", "networks"), ("wandb", "loggers")],
+  [
+    ("gin", "config.py"),
+    ("haiku", "networks"),
+    ("orbax", "runs"),
+    ("wandb", "loggers"),
+  ],
 )
 def test_one_home(library, home):
   for path, _ in _modules():
@@ -88,7 +103,7 @@ def test_one_home(library, home):
 
 
 @pytest.mark.parametrize(
-  "library", ["rlax", "mctx", "gymnax", "wandb", "matplotlib"]
+  "library", ["rlax", "mctx", "gymnax", "orbax", "wandb", "matplotlib"]
 )
 def test_slow_libraries_are_imported_late(library):
   for path, _ in _modules():
@@ -99,8 +114,8 @@ def test_slow_libraries_are_imported_late(library):
 def test_import_is_light():
   code = (
     "import neurorl, sys; print([m for m in ('gymnax', 'rlax', 'mctx', "
-    "'wandb', 'matplotlib', 'seaborn', 'tensorflow_probability', 'gin') "
-    "if m in sys.modules])"
+    "'orbax', 'wandb', 'matplotlib', 'seaborn', 'tensorflow_probability', "
+    "'gin') if m in sys.modules])"
   )
   found = subprocess.run(
     [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -110,7 +125,12 @@ def test_import_is_light():
 
 def test_what_is_imported_is_required():
   """By setup.py, of a fresh environment: names differ from distributions'."""
-  distributions = {"absl": "absl-py", "gin": "gin-config", "haiku": "dm-haiku"}
+  distributions = {
+    "absl": "absl-py",
+    "gin": "gin-config",
+    "haiku": "dm-haiku",
+    "orbax": "orbax-checkpoint",
+  }
   libraries = {
     module.split(".")[0]
     for path, _ in _modules()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import pathlib
+from collections.abc import Iterable, Mapping, Sequence
 
 from neurorl.logging_types import Logger, LoggerRecipe, RunInfo
 from neurorl.registry import component
@@ -14,7 +17,8 @@ def metrics_file(name: str = "metrics.csv") -> LoggerRecipe:
   """Appends a row per chunk and seed to a CSV file in the run directory.
 
   Every number is written in full: two runs of one command give the same file
-  but for its timing columns, `seconds` and `steps_per_second`.
+  but for its timing columns, `seconds` and `steps_per_second`. A run that goes
+  on from a checkpoint first drops the rows of what it will do again.
 
   Args:
     name: of the file.
@@ -30,15 +34,68 @@ def metrics_file(name: str = "metrics.csv") -> LoggerRecipe:
 
   def build(info: RunInfo) -> Logger:
     path = info.run_dir / name
-    with path.open("w", newline="") as file:
-      csv.writer(file).writerow(info.columns)
+    begin(path, info.columns, info.resumed_at)
 
     def write(rows):
-      with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        for row in rows:
-          writer.writerow([row.get(column, "") for column in info.columns])
+      append(path, info.columns, rows)
 
     return Logger(write, finish=lambda summary: None)
 
   return build
+
+
+def begin(path: pathlib.Path, columns: Sequence[str], resumed_at: int) -> None:
+  """Makes a table with the rows that a run goes on from.
+
+  Args:
+    path: of the file; it need not exist.
+    columns: of the table.
+    resumed_at: budget steps of the last row to keep; 0 for none.
+  """
+  kept = []
+  if resumed_at and path.exists():
+    with path.open(newline="") as file:
+      kept = [
+        row
+        for row in csv.DictReader(file)
+        # A kill may have cut the last line short.
+        if None not in row.values() and int(row["budget_steps"]) <= resumed_at
+      ]
+  partial = path.with_name(f".{path.name}.partial")
+  header = {column: column for column in columns}
+  partial.write_text(_lines(columns, [header, *kept]), newline="")
+  partial.replace(path)
+
+
+def append(
+  path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping]
+) -> None:
+  """Adds rows, all or none; makes the table anew if it is gone.
+
+  Args:
+    path: of the file.
+    columns: of the table.
+    rows: to add.
+
+  Raises:
+    OSError: if they cannot be written.
+  """
+  text = _lines(columns, rows)
+  if not path.exists():
+    path.parent.mkdir(parents=True, exist_ok=True)
+    begin(path, columns, 0)
+  size = path.stat().st_size
+  try:
+    with path.open("a", newline="") as file:
+      file.write(text)
+  except OSError:
+    os.truncate(path, size)
+    raise
+
+
+def _lines(columns: Sequence[str], rows: Iterable[Mapping]) -> str:
+  text = io.StringIO()
+  writer = csv.writer(text)
+  for row in rows:
+    writer.writerow([row.get(column, "") for column in columns])
+  return text.getvalue()

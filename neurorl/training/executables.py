@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from neurorl.training.experiment import Experiment
 from neurorl.training.program import Program
-from neurorl.types import Array
+from neurorl.types import Array, Tree
 
 
 def over_seeds(function: Callable, num_seeds: int) -> Callable:
@@ -44,9 +44,10 @@ class Executable:
   def __init__(self, pending: concurrent.futures.Future):
     self._pending = pending
 
-  def wait(self) -> None:
-    """Returns when the function can run."""
-    self._pending.result()
+  def wait(self, seconds: float) -> bool:
+    """Waits a while; returns whether the function can run."""
+    done = concurrent.futures.wait([self._pending], seconds).done
+    return bool(done)
 
   def __call__(self, *arguments):
     """Runs the function, once it is compiled."""
@@ -55,7 +56,7 @@ class Executable:
 
 def compile_program(
   experiment: Experiment, program: Program, keys: Array
-) -> tuple[dict[str, Executable], tuple[str, ...]]:
+) -> tuple[dict[str, Executable], Tree, tuple[str, ...]]:
   """Compiles a run's functions side by side, from shapes alone.
 
   Returns at once: a function is waited for when it is first called, so that
@@ -69,8 +70,8 @@ def compile_program(
   Returns:
     `init` (`keys -> state`), `run_chunk` (`(state, iterations, learns) ->
     (state, ChunkOutput)`, the state donated) and `evaluate` (`(agent params,
-    keys, iterations) -> Reports`), over a leading axis of seeds; and the
-    names of the chunk's metrics.
+    keys, iterations) -> Reports`), over a leading axis of seeds; the shapes of
+    the state; and the names of the chunk's metrics.
   """
   num_seeds = experiment.num_seeds
 
@@ -94,7 +95,7 @@ def compile_program(
     "evaluate": (evaluation, (params, keys, count), ()),
   }
   output = jax.eval_shape(run_chunk, state, count, learns)[1]
-  return _executables(jobs), tuple(sorted(output.metrics))
+  return _executables(jobs), state, tuple(sorted(output.metrics))
 
 
 def _executables(jobs: Mapping[str, Any]) -> dict[str, Executable]:

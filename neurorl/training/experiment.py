@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from neurorl.logging_types import LoggerRecipe
 from neurorl.loss_types import LossRecipe
 from neurorl.registry import component
+from neurorl.runs.keeping import Checkpoints
 from neurorl.training.evaluation import Evaluator
 from neurorl.training.optimizers import Optimizer
 from neurorl.training.target_params import TargetUpdate
@@ -33,6 +34,7 @@ class Experiment:
   target_params: TargetUpdate | None
   evaluator: Evaluator
   loggers: Sequence[LoggerRecipe]
+  checkpoints: Checkpoints | None
   discount: float
   num_envs: int
   unroll_length: int
@@ -73,6 +75,7 @@ def train(
   evaluator: Evaluator,
   target_params: TargetUpdate | None = None,
   loggers: Sequence[LoggerRecipe] = (),
+  checkpoints: Checkpoints | None = None,
   discount: float = 0.99,
   num_envs: int = 32,
   unroll_length: int = 10,
@@ -93,6 +96,7 @@ def train(
     evaluator: when and how the policy is judged, `@evaluator()`.
     target_params: how target parameters follow; None for no target.
     loggers: where metrics go.
+    checkpoints: which states are kept, `@checkpoints()`; None for none.
     discount: the task's gamma, in [0, 1].
     num_envs: environments in lockstep.
     unroll_length: steps of each of them in a rollout.
@@ -136,6 +140,7 @@ def train(
     target_params=target_params,
     evaluator=evaluator,
     loggers=loggers,
+    checkpoints=checkpoints,
     discount=discount,
     num_envs=num_envs,
     unroll_length=unroll_length,

@@ -1,281 +1,336 @@
-"""The host: starts chunks, reads scalars, logs, evaluates. Plain Python.
+"""The host: starts chunks, reads scalars, logs, evaluates, saves. Plain Python.
 
 Nothing of it runs inside compiled code, and compiled code never calls back.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import math
 import pathlib
+import shutil
+import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
-from neurorl.logging_types import Row, RunInfo
-from neurorl.training import executables, statistics
+from neurorl.logging_types import RunInfo
+from neurorl.runs import keeping, state_files
+from neurorl.runs.directory import Beginning
+from neurorl.runs.signals import StoppedError, StopRequest
+from neurorl.training import chunks, rows, statistics
 from neurorl.training import program as program_lib
 from neurorl.training.evaluation import EpisodeReport, Reports
 from neurorl.training.experiment import Experiment
+from neurorl.training.rows import TrainingError
+from neurorl.training.telling import Told
 
-_TIMING = ("seconds", "steps_per_second")
-_LEADING = (
-  "seed",
-  "budget_steps",
-  "environment_steps",
-  "updates",
-  "training/episodes",
-  "training/episode_return",
-  "training/episode_length",
-)
-# Of a chunk's targets; fewer may be the outliers of a network that is young.
-_MUCH_BEYOND_SUPPORT = 0.01
-_EVALUATION = ("episode_return", "episode_length", "capped")
+# A scheduler that stops a run often waits for half a minute.
+_LONG_CHUNK = 10.0
 
 
-class TrainingError(RuntimeError):
-  """Training went wrong in a way that more of it cannot mend."""
+class Start(NamedTuple):
+  """How a run begins, and what may end it.
+
+  Attributes:
+    beginning: with nothing, from a checkpoint, or from its weights alone.
+    checkpoints: where it lies; None for the run's own folder.
+    stop: asks to end early; None for never.
+    started: `time.time()` when the process began; None for now.
+  """
+
+  beginning: Beginning = "anew"
+  checkpoints: pathlib.Path | None = None
+  stop: StopRequest | None = None
+  started: float | None = None
 
 
 def run(
   experiment: Experiment,
   program: program_lib.Program,
   run_dir: pathlib.Path,
-  started: float | None = None,
+  start: Start | None = None,
 ) -> dict[str, Any]:
-  """Trains, evaluates and logs to the end.
+  """Trains, evaluates, logs and saves to the end.
 
   Args:
     experiment: what the gin file describes.
     program: what `program.build` made of it.
-    run_dir: an existing folder, for loggers and `summary.json`.
-    started: `time.time()` when the process began, for the time to the first
-      update.
+    run_dir: an existing folder, for loggers, checkpoints and `summary.json`.
+    start: how it begins; None for anew.
 
   Returns:
     The summary, as written to `summary.json`.
 
   Raises:
     TrainingError: if a loss or gradient is not finite, or stored observations
-      are not what was seen.
+      are not what was seen; the state of before the chunk is kept in `crash/`.
+    StoppedError: if it was asked to end early; its state is kept.
+    MismatchError: if the checkpoint is of another program.
   """
-  host = _Host(experiment, program, run_dir, started or time.time())
-  for iterations, learn in host.plan():
-    host.advance(iterations, learn)
-  summary = host.summary()
-  text = json.dumps(summary, indent=2, allow_nan=False)
-  (run_dir / "summary.json").write_text(text + "\n")
-  for logger in host.loggers:
-    logger.finish(summary)
-  return summary
-
-
-class _Clock:
-  """Splits the time since a moment."""
-
-  def __init__(self, moment: float):
-    self._moment = moment
-
-  def lap(self) -> float:
-    now = time.time()
-    self._moment, seconds = now, now - self._moment
-    return seconds
+  host = _Host(experiment, program, run_dir, start or Start())
+  host.begin()
+  for iterations, learn in host.chunks.plan():
+    host.stop_if_asked()
+    try:
+      host.advance(iterations, learn)
+    except TrainingError as error:
+      raise TrainingError(f"{error}; {host.save_crash()}") from error
+  return host.finish()
 
 
 class _Host:
-  """Counters and compiled functions of one run."""
+  """What is done around the chunks of one run."""
 
-  def __init__(self, experiment, program, run_dir, started):
-    self.experiment = experiment
-    self.program = program
-    clock = _Clock(started)
-    self._startup = {"import, configure and build": clock.lap()}
-    self.seeds = range(experiment.seed, experiment.seed + experiment.num_seeds)
-    roots = [jax.random.split(jax.random.key(seed)) for seed in self.seeds]
-    self._evaluation_keys = jnp.stack([root[1] for root in roots])
-    training_keys = jnp.stack([root[0] for root in roots])
-    self._functions, metrics = executables.compile_program(
-      experiment, program, training_keys
+  def __init__(self, experiment, program, run_dir, start: Start):
+    self._experiment = experiment
+    self._run_dir = run_dir
+    self._start = start
+    self._begun = start.started or time.time()
+    self._laps = {"import, configure and build": time.time() - self._begun}
+    self.chunks = self._timed(
+      "trace", lambda: chunks.Chunks(experiment, program)
     )
-    self._startup["trace"] = clock.lap()
-    self.state = self._functions["init"](training_keys)
-    jax.block_until_ready(self.state)
-    self._startup["compile and initialise"] = clock.lap()
+    self._warm_up = program.warm_up_iterations
+    self._folder = run_dir / "checkpoints"
+    self._keeper: keeping.Keeper | None = None
+    if experiment.checkpoints is not None:
+      self._keeper = keeping.Keeper(
+        experiment.checkpoints,
+        self._folder,
+        program_lib.without_buffer,
+        self._warn,
+      )
+    self._told: Told | None = None
+    self._final_reports: Reports = {}
+    self._first_update: float | None = None
+    self._longest = 0.0
+
+  def _timed(self, name: str, function: Callable[[], Any]) -> Any:
+    begun = time.time()
+    result = function()
+    self._laps[name] = time.time() - begun
+    return result
+
+  def _warn(self, message: str) -> None:
+    if self._told is None:
+      print(message, file=sys.stderr, flush=True)
+    else:
+      self._told.warn(message)
+
+  def begin(self) -> None:
+    """Makes the first state, or reads the one to go on from."""
+    self.chunks.state = self._origin()
     evaluation = [
       f"{prefix}/{name}"
-      for prefix in experiment.evaluator.names
-      for name in _EVALUATION
+      for prefix in self._experiment.evaluator.names
+      for name in rows.EVALUATION
     ]
-    columns = (*_LEADING, *metrics, *evaluation, *_TIMING)
-    info = RunInfo(run_dir, columns, self._budget(), len(self.seeds))
-    self.loggers = [make(info) for make in experiment.loggers]
-    # Python integers: a device's int32 would overflow at 2**31 steps.
-    self.environment_steps = [0] * len(self.seeds)
-    self.updates = 0
-    self.iterations = 0
-    self._final_reports: Reports = {}
-    self._warned: set[str] = set()
-    self._chunk_seconds = 0.0
-    self._chunk_steps = 0
-    self._started = started
-    self._first_update: float | None = None
-    self._next_evaluation = experiment.evaluator.every_steps
+    columns = (*rows.LEADING, *self.chunks.metrics, *evaluation, *rows.TIMING)
+    info = RunInfo(
+      self._run_dir,
+      columns,
+      self.chunks.budget,
+      len(self.chunks.seeds),
+      self.chunks.steps,
+    )
+    self._told = Told(self._experiment.loggers, info)
 
-  def plan(self):
-    """Yields (iterations, whether they learn) for each chunk of the run."""
-    total = self.experiment.iterations
-    chunk = self.experiment.iterations_per_chunk
-    warm_up = self.program.warm_up_iterations
-    for begin, end, learn in [(0, warm_up, False), (warm_up, total, True)]:
-      for start in range(begin, end, chunk):
-        yield min(chunk, end - start), learn
+  def _origin(self):
+    """The state that this process begins with; sets the counters."""
+    self.chunks.counters = self.chunks.first_counters()
+    if self._start.beginning == "anew":
+      return self._timed("compile and initialise", self.chunks.first_state)
+    folder = self._start.checkpoints or self._folder
+    found = self._timed("read a checkpoint", lambda: self._newest(folder))
+    if found is None:
+      self._warn(f"no whole checkpoint is in {folder}: the run begins anew")
+      return self.chunks.first_state()
+    state, about = found
+    if self._start.beginning == "params_only":
+      return _with_params(self.chunks.first_state(), state)
+    counters = chunks.Counters(**about["counters"])
+    if state.buffer == ():
+      # What was replayed is collected again.
+      state = state._replace(buffer=self.chunks.first_state().buffer)
+      counters.learns_from = counters.iterations + self._warm_up
+      self._warn(
+        "the checkpoint is without replay, which is filled again: from here "
+        "on this is not the run that it was"
+      )
+    self.chunks.counters = counters
+    self._begun -= counters.seconds
+    if self._keeper is not None:
+      self._keeper.resumed(self.chunks.steps, about)
+    self._warn(f"resumed at {self.chunks.steps:,} steps")
+    return state
+
+  def _newest(self, folder: pathlib.Path):
+    return keeping.newest(
+      folder, self.chunks.shapes, program_lib.without_buffer, self._warn
+    )
+
+  def stop_if_asked(self) -> None:
+    """Saves and raises `StoppedError` if the next chunk should not begin."""
+    stop = self._start.stop
+    asked = stop and stop.check(self._longest)
+    if not asked:
+      return
+    why, code = asked
+    kept = ""
+    if self._keeper is not None:
+      self._save()
+      self._keeper.wait()
+      kept = "; the same command with that --run_dir goes on"
+    raise StoppedError(
+      f"ended by {why} at {self.chunks.steps:,} of "
+      f"{self.chunks.budget:,} steps in {self._run_dir}{kept}",
+      code,
+    )
 
   def advance(self, iterations: int, learn: bool) -> None:
     """Runs one chunk, and what the host does after it."""
-    executable = self._functions["run_chunk"]
-    executable.wait()
+    while not self.chunks.compiled(0.2):
+      self.stop_if_asked()
     if learn and self._first_update is None:
-      self._first_update = time.time() - self._started
-    begun = time.perf_counter()
-    self.state, output = executable(
-      self.state, jnp.int32(iterations), jnp.bool_(learn)
+      self._first_update = time.time() - self._begun
+    output, seconds = self.chunks.run(iterations, learn)
+    self._longest = max(self._longest, seconds)
+    counters = self.chunks.counters
+    found = rows.make(
+      output,
+      self.chunks.seeds,
+      self.chunks.steps,
+      counters.environment_steps,
+      counters.updates,
+      learn,
     )
-    output = jax.device_get(output)
-    seconds = time.perf_counter() - begun
-    transitions = output.tally.transitions
-    self.iterations += iterations
-    self.updates += int(output.updates[0])
-    self.environment_steps = [
-      total + int(new)
-      for total, new in zip(self.environment_steps, transitions, strict=True)
-    ]
-    if learn:
-      self._chunk_seconds += seconds
-      self._chunk_steps += int(transitions.sum())
-    rows = self._rows(output, learn)
-    for row in rows:
-      row["seconds"] = time.time() - self._started
-      row["steps_per_second"] = float(transitions.sum()) / seconds
-    _check(rows)
-    self._evaluate_if_due(rows)
-    _check(rows)
-    warnings = self._support_warnings(rows)
-    for logger in self.loggers:
-      for message in warnings:
-        logger.warn(message)
-      logger.write(rows)
+    for row in found:
+      row["seconds"] = time.time() - self._begun
+      row["steps_per_second"] = float(output.tally.transitions.sum()) / seconds
+    rows.check(found)
+    self._evaluate_if_due(found)
+    rows.check(found)
+    self._tell(found, seconds)
+    if self._keeper is not None and self._keeper.due(self.chunks.steps):
+      self._save()
 
-  def summary(self) -> dict[str, Any]:
-    """Returns what `summary.json` says."""
-    seconds = max(self._chunk_seconds, 1e-9)
+  def _tell(self, found, seconds: float) -> None:
+    told = set(self.chunks.counters.told)
+    messages = rows.support_warnings(found, told)
+    if seconds > _LONG_CHUNK and "chunk" not in told:
+      told.add("chunk")
+      messages.append(
+        f"warning: a chunk took {seconds:.0f} s, and a signal is answered "
+        "after a chunk: turn down train.steps_per_chunk = "
+        f"{self._experiment.steps_per_chunk}"
+      )
+    self.chunks.counters.told = sorted(told)
+    for message in messages:
+      self._warn(message)
+    self._told.write(found)
+
+  def _evaluate_if_due(self, found: list[dict[str, float]]) -> None:
+    every = self._experiment.evaluator.every_steps
+    counters, steps = self.chunks.counters, self.chunks.steps
+    due = every and steps >= counters.next_evaluation
+    if steps < self.chunks.budget and not due:
+      return
+    while every and counters.next_evaluation <= steps:
+      counters.next_evaluation += every
+    self._final_reports = self.chunks.evaluate()
+    rows.add_reports(found, self._final_reports)
+    if self._keeper is not None:
+      report = self._final_reports["evaluation"]
+      score = float(report.episode_return.mean())
+      self._keeper.evaluated(self.chunks.state, steps, self._about(), score)
+
+  def _about(self) -> dict[str, Any]:
+    seconds = time.time() - self._begun
+    counters = dataclasses.replace(self.chunks.counters, seconds=seconds)
+    return {"counters": dataclasses.asdict(counters)}
+
+  def _save(self) -> None:
+    self._keeper.save(self.chunks.state, self.chunks.steps, self._about())
+
+  def save_crash(self) -> str:
+    """Works out the state of before the chunk that went wrong, and keeps it.
+
+    Nothing is copied while all goes well: the numbers are the same when the run
+    is repeated from its last checkpoint, or its beginning.
+
+    Returns:
+      Where it is.
+    """
+    bad = self.chunks.counters.iterations
+    self._warn("working out the state of before that chunk")
+    found = None
+    if self._keeper is not None and self._experiment.checkpoints.replay:
+      self._keeper.wait()
+      found = self._newest(self._folder)
+    if found is None:
+      self.chunks.state = self._origin()
+    else:
+      self.chunks.state, about = found
+      self.chunks.counters = chunks.Counters(**about["counters"])
+    for iterations, learn in self.chunks.plan():
+      if self.chunks.counters.iterations + iterations >= bad:
+        break
+      self.chunks.run(iterations, learn)
+    about = {**self._about(), "iterations": iterations, "learn": learn}
+    folder = self._run_dir / "crash"
+    shutil.rmtree(folder, ignore_errors=True)
+    state_files.save(folder, state_files.fetch(self.chunks.state), about)
+    return (
+      f"the state of before that chunk is in {folder}; the same command with "
+      f"--run_dir={self._run_dir} --debug names the operation"
+    )
+
+  def finish(self) -> dict[str, Any]:
+    """Evaluates if nothing has, keeps the last state, says how it went."""
+    if not self._final_reports:
+      self._final_reports = self.chunks.evaluate()
+    if self._keeper is not None:
+      self._save()
+      self._keeper.wait()
+    summary = self._summary()
+    text = json.dumps(summary, indent=2, allow_nan=False)
+    try:
+      (self._run_dir / "summary.json").write_text(text + "\n")
+    except OSError as error:
+      self._warn(f"warning: summary.json cannot be written ({error})")
+    self._told.finish(summary)
+    return summary
+
+  def _summary(self) -> dict[str, Any]:
+    counters, seeds = self.chunks.counters, self.chunks.seeds
+    seconds = max(counters.chunk_seconds, 1e-9)
     return {
-      "environment_steps": sum(self.environment_steps),
-      "budget_steps": self._budget() * len(self.seeds),
-      "learner_updates": self.updates * len(self.seeds),
-      "seconds": time.time() - self._started,
+      "environment_steps": sum(counters.environment_steps),
+      "budget_steps": self.chunks.budget * len(seeds),
+      "learner_updates": counters.updates * len(seeds),
+      "seconds": time.time() - self._begun,
       "seconds_to_first_update": self._first_update,
-      "steps_per_second": self._chunk_steps / seconds,
-      "startup": self._startup,
-      "seeds": list(self.seeds),
-      **{name: _summary(x) for name, x in self._final_reports.items()},
+      "seconds_saving": self._keeper.seconds if self._keeper else 0.0,
+      "steps_per_second": counters.chunk_steps / seconds,
+      "startup": self._laps,
+      "seeds": list(seeds),
+      **{name: _summarise(x) for name, x in self._final_reports.items()},
     }
 
-  def _support_warnings(self, rows: list[Row]) -> list[str]:
-    """Says once of each term that its head cannot mean its targets."""
-    messages = []
-    for name in sorted({name for row in rows for name in row}):
-      told = name in self._warned or name.startswith("imagined/")
-      if told or not name.endswith("/beyond_support"):
-        continue
-      part = max(row[name] for row in rows)
-      if part > _MUCH_BEYOND_SUPPORT:
-        self._warned.add(name)
-        term = name.removesuffix("/beyond_support")
-        least = min(row[f"{term}/least_target"] for row in rows)
-        greatest = max(row[f"{term}/greatest_target"] for row in rows)
-        messages.append(
-          f"warning: {part:.1%} of the targets of '{term}' are beyond the "
-          f"support of its head's codec; they reach from about {least:.4g} to "
-          f"about {greatest:.4g} after the transform: widen the codec's low "
-          "and high"
-        )
-    return messages
 
-  def _budget(self) -> int:
-    return self.experiment.iterations * self.experiment.steps_per_iteration
-
-  def _rows(self, output, learn: bool) -> list[dict[str, float]]:
-    rows = []
-    for i, seed in enumerate(self.seeds):
-      tally = jax.tree.map(lambda x: x[i].item(), output.tally)  # noqa: B023
-      row: dict[str, float] = {
-        "seed": seed,
-        "budget_steps": self.iterations * self.experiment.steps_per_iteration,
-        "environment_steps": self.environment_steps[i],
-        "updates": self.updates,
-        "training/episodes": tally.episodes,
-      }
-      if tally.episodes:
-        row["training/episode_return"] = tally.returns / tally.episodes
-        row["training/episode_length"] = tally.lengths / tally.episodes
-      if learn:
-        row |= {k: v[i].item() for k, v in output.metrics.items()}
-      rows.append(row)
-    return rows
-
-  def _evaluate_if_due(self, rows: list[dict[str, float]]) -> None:
-    every = self.experiment.evaluator.every_steps
-    steps = self.iterations * self.experiment.steps_per_iteration
-    last = self.iterations >= self.experiment.iterations
-    if not last and not (every and steps >= self._next_evaluation):
-      return
-    while every and self._next_evaluation <= steps:
-      self._next_evaluation += every
-    reports = jax.device_get(
-      self._functions["evaluate"](
-        self.state.learning.params["agent"],
-        self._evaluation_keys,
-        jnp.int32(self.iterations),
-      )
-    )
-    for prefix, report in reports.items():
-      for i, row in enumerate(rows):
-        row[f"{prefix}/episode_return"] = report.episode_return[i].mean().item()
-        row[f"{prefix}/episode_length"] = report.episode_length[i].mean().item()
-        row[f"{prefix}/capped"] = report.capped[i].sum().item()
-    self._final_reports = reports
+def _with_params(fresh, state):
+  """A first state with the weights of another."""
+  learning = fresh.learning._replace(
+    params=state.learning.params, target_params=state.learning.target_params
+  )
+  return fresh._replace(learning=learning)
 
 
-def _summary(report: EpisodeReport) -> dict[str, Any]:
+def _summarise(report: EpisodeReport) -> dict[str, Any]:
   return {
     "episode_return": statistics.summarise(report.episode_return),
     "episode_length": float(report.episode_length.mean()),
     "episodes": int(report.capped.size),
     "capped": int(report.capped.sum()),
   }
-
-
-def _check(rows: list[Row]) -> None:
-  for row in rows:
-    where = f"seed {row['seed']}, {row['environment_steps']:,} steps"
-    # Loss terms first: they say more than the norms that follow from them.
-    for name, value in sorted(row.items(), key=lambda x: "norm" in x[0]):
-      if name.endswith("episode_return") and not math.isfinite(value):
-        raise TrainingError(
-          f"{name} is {value} ({where}): the environment's rewards are not "
-          "finite"
-        )
-      watched = name.startswith("loss/") or name.endswith("_norm")
-      if watched and not math.isfinite(value):
-        raise TrainingError(
-          f"{name} is {value} ({where}); the learning rate may be too high, or "
-          "rewards unbounded. --debug stops at the first operation that makes "
-          "a NaN"
-        )
-    if row.get("buffer/lossy_adds"):
-      raise TrainingError(
-        f"the buffer's store_as changes observations ({where}); bind a dtype "
-        "that holds them, or None"
-      )

@@ -168,7 +168,7 @@ def make(
       target_params = target_update(params["agent"], target_params, updates)
     metrics = {
       **output.metrics,
-      **optimizer.metrics(progress),
+      **optimizer.metrics(gradients, progress),
       "gradient_norm": optax.global_norm(gradients),
     }
     if output.proceed is not None:

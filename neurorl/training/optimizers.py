@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -21,12 +22,12 @@ class Optimizer(NamedTuple):
   Attributes:
     init: `params -> state`.
     update: `(gradients, state, params, progress) -> (params, state)`.
-    metrics: `progress -> scalars by name`.
+    metrics: `(gradients, progress) -> scalars by name`.
   """
 
   init: Callable[[Params], Tree]
   update: Callable[[Params, Tree, Params, Progress], tuple[Params, Tree]]
-  metrics: Callable[[Progress], Metrics]
+  metrics: Callable[[Params, Progress], Metrics]
 
 
 @component
@@ -78,9 +79,34 @@ def optimizer(
     due = (progress.updates + 1) % period == 0
     return trees.where(due, new, (params, state))
 
-  return Optimizer(
-    chain.init, update, lambda progress: {"learning_rate": schedule(progress)}
+  def metrics(gradients, progress):
+    return {"learning_rate": schedule(progress), **clipped(gradients)}
+
+  clipped = _clipped(transforms)
+  return Optimizer(chain.init, update, metrics)
+
+
+def _clipped(
+  transforms: Sequence[optax.GradientTransformation],
+) -> Callable[[Params], Metrics]:
+  """Makes what says whether the first transforms, of no state, clip."""
+  first = list(
+    itertools.takewhile(
+      lambda transform: not jax.tree.leaves(transform.init(jnp.zeros(1))),
+      transforms,
+    )
   )
+  if not first:
+    return lambda gradients: {}
+  chain = optax.chain(*first)
+
+  def clipped(gradients):
+    after, _ = chain.update(gradients, chain.init(gradients), gradients)
+    least = (1.0 - 1e-4) * optax.global_norm(gradients)
+    smaller = optax.global_norm(after) < least
+    return {"gradient_clipped": smaller.astype(jnp.float32)}
+
+  return clipped
 
 
 @component
@@ -99,8 +125,8 @@ def grouped_optimizer(
     rest: of all other parameters.
 
   Returns:
-    The optimizer; its metrics are `learning_rate/NAME` of every group and
-    `learning_rate/rest`.
+    The optimizer; its metrics are those of each, such as `learning_rate/NAME`
+    and `learning_rate/rest`.
 
   Raises:
     ValueError: if there is no group, one is called 'rest' or, at build, if a
@@ -131,11 +157,12 @@ def grouped_optimizer(
     state = {name: new for name, (_, new) in found.items()}
     return jax.tree.unflatten(structure, leaves), state
 
-  def metrics(progress):
+  def metrics(gradients, progress):
+    parts = _split(groups, gradients)
     return {
       f"{metric}/{name}": value
       for name, o in optimizers.items()
-      for metric, value in o.metrics(progress).items()
+      for metric, value in o.metrics(parts[name], progress).items()
     }
 
   return Optimizer(init, update, metrics)

@@ -51,6 +51,11 @@ class LoopState(NamedTuple):
   iterations: Array
 
 
+def without_buffer(state: LoopState) -> LoopState:
+  """Returns a state, or its shapes, without what has been collected."""
+  return state._replace(buffer=())
+
+
 class ChunkOutput(NamedTuple):
   """What a chunk did, `[]` each.
 

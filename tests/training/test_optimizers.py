@@ -54,7 +54,7 @@ def test_each_group_has_its_rate():
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), moved, expected
   )
-  rates = grouped.metrics(progress(0))
+  rates = grouped.metrics(PARAMS, progress(0))
   assert {name: round(float(x), 6) for name, x in rates.items()} == {
     "learning_rate/q": 0.1,
     "learning_rate/policy/linear": 0.2,

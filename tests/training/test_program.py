@@ -11,7 +11,7 @@ import pytest
 
 from neurorl import component, search, training
 from neurorl.loss_types import Term, TermOutput
-from neurorl.training import executables, host
+from neurorl.training import executables, rows
 from tests import small
 
 FILES = ("qlearning.gin", "dqn.gin", "muzero.gin")
@@ -217,7 +217,7 @@ def test_loss_that_is_not_finite_stops_training(tmp_path):
     "train.environment = @scale_reward()\n"
     "scale_reward.environment = @gymnax()\nscale_reward.scale = 1e30",
   ).call()
-  with pytest.raises(host.TrainingError, match=r"loss/q is (inf|nan)"):
+  with pytest.raises(rows.TrainingError, match=r"loss/q is (inf|nan)"):
     _run(experiment, tmp_path / "a")
 
 
@@ -227,7 +227,7 @@ def test_lossy_storage_stops_training(tmp_path):
     "prioritized_replay.store_as = 'uint8'",
     ENVIRONMENT="CartPole-v1",
   ).call()
-  with pytest.raises(host.TrainingError, match="store_as"):
+  with pytest.raises(rows.TrainingError, match="store_as"):
     _run(experiment, tmp_path / "a")
 
 

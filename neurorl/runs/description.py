@@ -1,4 +1,4 @@
-"""The run directory: what was run, with which configuration and versions."""
+"""What a run was: configuration, command line, versions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 
 import jax
@@ -26,58 +25,11 @@ _PACKAGES = (
   "gin-config",
   "gymnax",
   "numpy",
+  "orbax-checkpoint",
 )
 
 
-def create(path: str | None, name: str) -> pathlib.Path:
-  """Makes a folder for a run.
-
-  Args:
-    path: where the user wants it; None for a fresh name under `runs/`.
-    name: begins a fresh name.
-
-  Returns:
-    The folder, empty.
-
-  Raises:
-    ValueError: if the folder holds anything or cannot be made.
-  """
-  try:
-    if path is None:
-      return _fresh(name)
-    run_dir = pathlib.Path(path).expanduser()
-    run_dir.mkdir(parents=True, exist_ok=True)
-    taken = next(run_dir.iterdir(), None)
-    if taken is not None:
-      raise ValueError(
-        f"--run_dir={path} is in use (it holds '{taken.name}'); name another "
-        "folder, or leave the flag out for a fresh one under runs/"
-      )
-    probe = run_dir / ".writable"
-    probe.touch()
-    probe.unlink()
-  except OSError as error:
-    raise ValueError(
-      f"cannot write to --run_dir={path or 'runs/'}: {error.strerror}; name a "
-      "folder that you may write to"
-    ) from None
-  return run_dir
-
-
-def _fresh(name: str) -> pathlib.Path:
-  stamp = time.strftime("%Y%m%d-%H%M%S")
-  for i in range(1000):
-    suffix = f"-{i}" if i else ""
-    run_dir = pathlib.Path("runs") / f"{name}-{stamp}{suffix}"
-    try:
-      run_dir.mkdir(parents=True)
-    except FileExistsError:
-      continue
-    return run_dir
-  raise ValueError(f"no free name like runs/{name}-{stamp}")
-
-
-def describe(
+def write(
   run_dir: pathlib.Path,
   config_text: str,
   command: Sequence[str],
@@ -93,12 +45,15 @@ def describe(
   """
   (run_dir / "config.gin").write_text(config_text)
   quoted = " ".join(_quote(word) for word in command)
-  (run_dir / "command.txt").write_text(quoted + "\n")
+  with (run_dir / "command.txt").open("a") as file:  # a line per beginning
+    file.write(quoted + "\n")
   (run_dir / "versions.json").write_text(json.dumps(_versions(), indent=2))
   for module in modules:
     if module.is_dir():
       ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
-      shutil.copytree(module, run_dir / module.name, ignore=ignore)
+      shutil.copytree(
+        module, run_dir / module.name, ignore=ignore, dirs_exist_ok=True
+      )
     else:
       shutil.copy2(module, run_dir / module.name)
 

@@ -1,0 +1,141 @@
+"""Evaluates a trained agent, from its run directory.
+
+python binaries/evaluate.py --run_dir=runs/qlearning-20261123-170000
+python binaries/evaluate.py --run_dir=RUN --policy=acting --episodes=1000
+python binaries/evaluate.py --run_dir=RUN --gin.gymnax.name=Catch-bsuite
+"""
+
+import csv
+import dataclasses
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+from absl import flags
+
+from neurorl import command_line, compilation, loading
+from neurorl.training import executables, statistics
+
+flags.adopt_module_key_flags(command_line)
+
+_RUN_DIR = flags.DEFINE_string("run_dir", None, "Of the run; needed.")
+_CHECKPOINT = flags.DEFINE_string(
+  "checkpoint", "newest", "Or 'best', or the name of a folder of checkpoints."
+)
+_POLICY = flags.DEFINE_enum(
+  "policy",
+  "evaluating",
+  ["evaluating", "acting"],
+  "Who acts: evaluator.actor, which is mostly greedy, or train.actor, which "
+  "explores as it did at the end of training.",
+)
+_EPISODES = flags.DEFINE_integer(
+  "episodes", None, "Per seed; by default the run's own number.", lower_bound=1
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the episodes.", lower_bound=0)
+_OUT = flags.DEFINE_string(
+  "out", None, "A CSV file, a row per episode; by default in the run directory."
+)
+
+
+def _evaluate(command: command_line.Command) -> None:
+  config = command.config
+  run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
+  experiment = command_line.build(config.call, config)
+  with compilation.settings(debug=False):
+    agents = command_line.build(
+      lambda: loading.load_seeds(run_dir, experiment, _CHECKPOINT.value), config
+    )
+    evaluator = command_line.build(lambda: _evaluator(experiment), config)
+    reports = _play(evaluator, experiment, agents)
+  _write(run_dir, agents, reports)
+
+
+def _evaluator(experiment):
+  evaluator = experiment.evaluator
+  if _EPISODES.value is not None:
+    evaluator = dataclasses.replace(evaluator, episodes=_EPISODES.value)
+  if _POLICY.value == "acting":
+    evaluator = dataclasses.replace(
+      evaluator, actor=experiment.actor, beside={}
+    )
+  return evaluator
+
+
+def _play(evaluator, experiment, agents):
+  """Evaluates the agents of all seeds in one program."""
+  evaluate = evaluator.build(experiment.task, agents[0].agent)
+  keys = jax.random.split(jax.random.key(_SEED.value), len(agents))
+  params = jax.tree.map(lambda *x: jnp.stack(x), *[a.params for a in agents])
+  function = executables.over_seeds(
+    lambda params_and_key: evaluate(*params_and_key), len(agents)
+  )
+  lowered = jax.jit(function).lower((params, keys))
+  return jax.device_get(executables.compile_(lowered)((params, keys)))
+
+
+def _write(run_dir: pathlib.Path, agents, reports) -> None:
+  """Prints a summary, and keeps it and every episode."""
+  steps = sum(agent.environment_steps for agent in agents) // len(agents)
+  out = pathlib.Path(
+    _OUT.value or run_dir / f"evaluation-{_POLICY.value}-{steps}.csv"
+  )
+  summaries = {}
+  try:
+    with out.open("w", newline="") as file:
+      writer = csv.writer(file)
+      writer.writerow(
+        ("policy", "seed", "episode", "episode_return", "length", "capped")
+      )
+      for name, report in reports.items():
+        summaries[name] = statistics.summarise(report.episode_return)
+        writer.writerows(_episodes(name, agents, report))
+    summary = {"environment_steps": steps, **summaries}
+    out.with_suffix(".json").write_text(json.dumps(summary, indent=2) + "\n")
+  except OSError as error:
+    raise command_line.CommandError(
+      f"cannot write to {out}: {error.strerror}; name another by --out", 2
+    ) from None
+  for name, score in summaries.items():
+    low, high = score["ci95"]
+    seeds = " ".join(f"{x:.3f}" for x in score["per_seed"])
+    print(
+      f"{name}: IQM {score['iqm']:.3f}, 95% interval [{low:.3f}, {high:.3f}]"
+    )
+    print(f"  mean {score['mean']:.3f}; per seed {seeds}")
+  print(f"  after {steps:,} environment steps; episodes in {out}")
+
+
+def _episodes(name: str, agents, report):
+  for i, agent in enumerate(agents):
+    for episode, row in enumerate(
+      zip(
+        report.episode_return[i],
+        report.episode_length[i],
+        report.capped[i],
+        strict=True,
+      )
+    ):
+      value, length, capped = (x.item() for x in row)
+      yield name, agent.seed, episode, value, length, capped
+
+
+def _first_files() -> list[str]:
+  if not _RUN_DIR.value:
+    raise command_line.CommandError("name a run: --run_dir=FOLDER", 2)
+  path = pathlib.Path(_RUN_DIR.value).expanduser() / "config.gin"
+  if not path.exists():
+    raise command_line.CommandError(
+      f"no run is in --run_dir={_RUN_DIR.value}: it has no config.gin", 2
+    )
+  return [str(path)]
+
+
+def main() -> None:
+  """Runs the program; the console script `neurorl-evaluate`."""
+  command_line.run(_evaluate, _first_files)
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,137 @@
+"""Kills training at random moments, resumes it, and compares the result.
+
+python binaries/verify_resume.py
+python binaries/verify_resume.py --file=ppo.gin --kills=3 --terms=1
+
+Each file of `--file` is trained twice to the end: once undisturbed, and once
+ended by `kill -9` and by SIGTERM at random moments (seeded; while it compiles
+and while it saves, too), each time gone on with by the same command. The
+checksums of the last states and the rows of metrics must be the same.
+"""
+
+import csv
+import json
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from absl import app, flags
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+_FILES = flags.DEFINE_multi_string(
+  "file", ["qlearning.gin", "alphazero.gin", "ppo.gin"], "What to train."
+)
+_KILLS = flags.DEFINE_integer("kills", 20, "Ends by kill -9.")
+_TERMS = flags.DEFINE_integer("terms", 5, "Ends by SIGTERM.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
+_STEPS = flags.DEFINE_integer("steps", 60_000, "Environment steps of a run.")
+_BINDINGS = flags.DEFINE_multi_string("gin_bindings", [], "More of them.")
+
+
+def _command(file: str, run_dir: pathlib.Path) -> list[str]:
+  steps = _STEPS.value
+  return [
+    sys.executable,
+    str(_ROOT / "binaries" / "train.py"),
+    f"--gin_file={file}",
+    f"--run_dir={run_dir}",
+    f"--gin.TOTAL_STEPS={steps}",
+    f"--gin.train.steps_per_chunk={steps // 60}",
+    f"--gin.evaluator.every_steps={steps // 3}",
+    f"--gin.checkpoints.every_steps={steps // 20}",
+    *(f"--gin_bindings={text}" for text in _BINDINGS.value),
+  ]
+
+
+def _train(command: list[str]) -> None:
+  done = subprocess.run(command, capture_output=True, text=True, check=False)
+  if done.returncode:
+    raise SystemExit(f"{' '.join(command)}:\n{done.stderr}")
+
+
+def _steps_done(run_dir: pathlib.Path) -> int:
+  try:
+    lines = (run_dir / "metrics.csv").read_text().splitlines()
+    return int(lines[-1].split(",")[1])
+  except (OSError, ValueError, IndexError):
+    return 0
+
+
+def _disturb(
+  command: list[str], run_dir: pathlib.Path, number: int, moment: float
+) -> str:
+  """Ends a run some time after it began, or went on; returns what happened."""
+  process = subprocess.Popen(
+    command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+  )
+  begun = time.time()
+  while process.poll() is None and time.time() - begun < moment:
+    time.sleep(0.01)
+  if process.poll() is None:
+    process.send_signal(number)
+  _, stderr = process.communicate()
+  name = signal.Signals(number).name
+  expected = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15)}[number]
+  if process.returncode not in (*expected, 0):
+    raise SystemExit(f"{name}: exit {process.returncode}:\n{stderr}")
+  ended = "had finished" if process.returncode == 0 else "ended"
+  return (
+    f"{name} after {moment:.1f} s: {ended} at {_steps_done(run_dir):,} steps"
+  )
+
+
+def _result(run_dir: pathlib.Path) -> tuple[str, list[dict[str, str]]]:
+  """The checksum of the last state, and the rows without their timing."""
+  newest = max((run_dir / "checkpoints").glob("[0-9]*"))
+  digest = json.loads((newest / "manifest.json").read_text())["digest"]
+  with (run_dir / "metrics.csv").open() as file:
+    rows = list(csv.DictReader(file))
+  timing = ("seconds", "steps_per_second")
+  return digest, [
+    {k: v for k, v in row.items() if k not in timing} for row in rows
+  ]
+
+
+def _verify(file: str, folder: pathlib.Path) -> bool:
+  """Trains a file both ways, and says whether the results are the same."""
+  begun = time.time()
+  _train(_command(file, folder / "alone"))
+  alone = time.time() - begun
+  rng = random.Random(f"{_SEED.value} {file}")
+  ends = [signal.SIGKILL] * _KILLS.value + [signal.SIGTERM] * _TERMS.value
+  rng.shuffle(ends)
+  run_dir = folder / "disturbed"
+  command = _command(file, run_dir)
+  # So that they fall over the whole of it, start-up included.
+  longest = 5.0 + 2.0 * alone / len(ends)
+  for number in ends:
+    print(_disturb(command, run_dir, number, rng.uniform(0.5, longest)))
+    if (run_dir / "summary.json").exists():
+      break
+  if not (run_dir / "summary.json").exists():
+    _train(command)
+  (digest, rows), (other, others) = map(
+    _result, (folder / "alone", folder / "disturbed")
+  )
+  same = digest == other and rows == others
+  print(
+    f"{file}: state {digest[:16]} and {other[:16]}, {len(rows)} and "
+    f"{len(others)} rows: {'the same' if same else 'DIFFERENT'}",
+    flush=True,
+  )
+  return same
+
+
+def main(_) -> None:
+  """Verifies each file; exits 1 if one went on otherwise than undisturbed."""
+  with tempfile.TemporaryDirectory() as folder:
+    same = [_verify(file, pathlib.Path(folder, file)) for file in _FILES.value]
+  sys.exit(not all(same))
+
+
+if __name__ == "__main__":
+  app.run(main)

@@ -1,0 +1,136 @@
+"""A trained agent, read from its run directory."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from neurorl.config import ConfigError
+from neurorl.runs import keeping, state_files
+from neurorl.training import executables
+from neurorl.training import program as program_lib
+from neurorl.training.chunks import Counters
+from neurorl.training.experiment import Experiment
+from neurorl.types import Agent, Params
+
+
+class Trained(NamedTuple):
+  """A trained agent, and where it comes from.
+
+  Attributes:
+    agent: the network's pure functions.
+    params: its parameters, those of one seed.
+    experiment: what the run's configuration describes; `experiment.environment`
+      is what it was trained in.
+    seed: of these parameters.
+    environment_steps: transitions that it was trained on.
+  """
+
+  agent: Agent
+  params: Params
+  experiment: Experiment
+  seed: int
+  environment_steps: int
+
+
+def load(
+  run_dir: str | pathlib.Path,
+  seed: int | None = None,
+  checkpoint: str = "newest",
+  bindings: Sequence[str] = (),
+) -> Trained:
+  """Loads a trained agent for Python.
+
+  Args:
+    run_dir: of the run; its configuration and checkpoints are read.
+    seed: one of the run's; None for its first.
+    checkpoint: `'newest'`, `'best'` by evaluation, or the folder's name.
+    bindings: gin text that overrides the run's: another environment, say.
+
+  Returns:
+    The agent.
+
+  Raises:
+    ValueError: if there is no such run, seed or checkpoint, or the checkpoint
+      does not fit the configuration.
+  """
+  from neurorl import config  # gin only when a file is read
+
+  run_dir = pathlib.Path(run_dir).expanduser()
+  if not (run_dir / "config.gin").exists():
+    raise ValueError(f"no run is in {run_dir}: it has no config.gin")
+  try:
+    experiment = config.load([str(run_dir / "config.gin")], bindings).call()
+  except ConfigError as error:
+    raise ValueError(str(error)) from error
+  every = load_seeds(run_dir, experiment, checkpoint)
+  seeds = [trained.seed for trained in every]
+  if seed is None:
+    return every[0]
+  if seed not in seeds:
+    raise ValueError(f"{run_dir} has seeds {seeds}, not {seed}")
+  return every[seeds.index(seed)]
+
+
+def load_seeds(
+  run_dir: pathlib.Path, experiment: Experiment, checkpoint: str = "newest"
+) -> list[Trained]:
+  """Loads the agents of all seeds of a run.
+
+  Args:
+    run_dir: of the run.
+    experiment: what its configuration describes.
+    checkpoint: `'newest'`, `'best'` by evaluation, or the folder's name.
+
+  Returns:
+    An agent per seed.
+
+  Raises:
+    ValueError: as `load`.
+  """
+  program = program_lib.build(experiment)
+  seeds = range(experiment.seed, experiment.seed + experiment.num_seeds)
+  keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+  init = executables.over_seeds(program.init, len(seeds))
+  state, about = _read(run_dir, checkpoint, jax.eval_shape(init, keys))
+  counters = Counters(**about["counters"])
+  return [
+    Trained(
+      program.agent,
+      jax.tree.map(lambda x: x[i], state.learning.params["agent"]),  # noqa: B023
+      experiment,
+      seed,
+      counters.environment_steps[i],
+    )
+    for i, seed in enumerate(seeds)
+  ]
+
+
+def _read(run_dir: pathlib.Path, checkpoint: str, like: Any):
+  folder = run_dir / "checkpoints"
+  if checkpoint == "newest":
+    found = keeping.newest(folder, like, program_lib.without_buffer, _warn)
+    if found is None:
+      raise ValueError(f"no whole checkpoint is in {folder}")
+    return found
+  pattern = f"{keeping.BEST}*" if checkpoint == "best" else checkpoint
+  paths = sorted(folder.glob(pattern))
+  if not paths:
+    names = sorted(path.name for path in folder.glob("[!.]*"))
+    raise ValueError(
+      f"no checkpoint '{checkpoint}' is in {folder}; there are "
+      f"{', '.join(names) or 'none'}"
+    )
+  try:
+    return keeping.read(paths[-1], like, program_lib.without_buffer)
+  except state_files.DamagedError as error:
+    raise ValueError(str(error)) from error
+
+
+def _warn(message: str) -> None:
+  print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,238 @@
+"""The run directory: what was run, and whether a command may go on in it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from typing import IO, Literal, NamedTuple
+
+_SETTINGS, _SUMMARY, _LOCK = "settings.json", "summary.json", ".lock"
+
+Resume = Literal["auto", "never", "params_only"]
+# How a run begins: with nothing, where another left off, or with its weights.
+Beginning = Literal["anew", "resume", "params_only"]
+
+
+class Identity(NamedTuple):
+  """What makes two commands the same run.
+
+  Attributes:
+    settings: everything that bears on its numbers, names to values, as text.
+    total_steps: how far it goes; not among the settings where nothing else
+      depends on it, so that a run may be made longer.
+  """
+
+  settings: Mapping[str, str]
+  total_steps: int
+
+
+class RunDirectory(NamedTuple):
+  """A folder that is this process's own.
+
+  Attributes:
+    path: of the folder.
+    beginning: how the run begins.
+    checkpoints: where those lie that it begins from.
+    lock: held for as long as it is open.
+  """
+
+  path: pathlib.Path
+  beginning: Beginning
+  checkpoints: pathlib.Path
+  lock: IO[str]
+
+
+def inspect(
+  path: str | None, identity: Identity, resume: Resume, overwrite: bool
+) -> Beginning:
+  """Says how a run would begin in a folder; changes nothing.
+
+  Args:
+    path: where the user wants it; None for a fresh folder.
+    identity: the run's.
+    resume: what the user wants of an unfinished run found there.
+    overwrite: whether what is found there may go.
+
+  Returns:
+    How it begins.
+
+  Raises:
+    ValueError: if it may not begin there.
+  """
+  if path is None:
+    return "anew"
+  run_dir = pathlib.Path(path).expanduser()
+  found = _visible(run_dir)
+  if not found:
+    return "anew"
+  if not (run_dir / _SETTINGS).exists():
+    raise ValueError(
+      f"--run_dir={path} is in use (it holds '{found[0].name}', and no run); "
+      "name another folder, or leave the flag out for a fresh one under runs/"
+    )
+  _lock(run_dir).close()
+  if overwrite:
+    return "anew"
+  if resume == "params_only":
+    return "params_only"
+  if resume == "never":
+    raise ValueError(
+      f"--run_dir={path} is in use (it holds a run) and --resume=never; name "
+      "another folder, or --overwrite what is there"
+    )
+  _check_same_run(path, run_dir, identity)
+  return "resume"
+
+
+def open_(
+  path: str | None,
+  name: str,
+  identity: Identity,
+  resume: Resume = "auto",
+  overwrite: bool = False,
+) -> RunDirectory:
+  """Takes a folder for a run, and locks it.
+
+  Args:
+    path: where the user wants it; None for a fresh name under `runs/`.
+    name: begins a fresh name.
+    identity: of the run, for whoever goes on in it.
+    resume: what is wanted of an unfinished run found there.
+    overwrite: whether what is found there may go.
+
+  Returns:
+    The folder; `description.write` says what it is.
+
+  Raises:
+    ValueError: if it cannot be made, is another process's, or holds what may
+      not be gone on from.
+  """
+  try:
+    beginning = inspect(path, identity, resume, overwrite)
+    run_dir = _fresh(name) if path is None else pathlib.Path(path).expanduser()
+    run_dir.mkdir(parents=True, exist_ok=True)
+    lock = _lock(run_dir)
+    checkpoints = run_dir / "checkpoints"
+    if beginning == "anew":
+      _remove(_visible(run_dir))
+    elif beginning == "params_only":
+      checkpoints = _set_aside(run_dir) / "checkpoints"
+    else:
+      (run_dir / _SUMMARY).unlink(missing_ok=True)
+    kept = {**identity._asdict(), "settings": dict(identity.settings)}
+    (run_dir / _SETTINGS).write_text(json.dumps(kept, indent=1))
+  except OSError as error:
+    raise ValueError(
+      f"cannot write to --run_dir={path or 'runs/'}: {error.strerror}; name a "
+      "folder that you may write to"
+    ) from None
+  return RunDirectory(run_dir, beginning, checkpoints, lock)
+
+
+def difference(before: Identity, now: Identity) -> list[str]:
+  """Returns the lines that differ, `-` of before and `+` of now."""
+  before, now = map(_flat, (before, now))
+  lines = []
+  for name in sorted({**before, **now}):
+    if before.get(name) != now.get(name):
+      lines += [f"- {name} = {before[name]}"] if name in before else []
+      lines += [f"+ {name} = {now[name]}"] if name in now else []
+  return lines
+
+
+def _flat(identity: Identity) -> dict[str, str]:
+  total = {"train.total_steps": f"{identity.total_steps:_}"}
+  return {**total, **identity.settings}
+
+
+def _check_same_run(
+  path: str, run_dir: pathlib.Path, identity: Identity
+) -> None:
+  try:
+    before = Identity(**json.loads((run_dir / _SETTINGS).read_text()))
+  except (ValueError, TypeError):
+    raise ValueError(
+      f"--run_dir={path} holds a run whose {_SETTINGS} cannot be read; "
+      "--overwrite begins anew"
+    ) from None
+  if before.total_steps < identity.total_steps:  # made longer
+    before = before._replace(total_steps=identity.total_steps)
+  elif before == identity and (run_dir / _SUMMARY).exists():
+    raise ValueError(
+      f"--run_dir={path} holds this very run, finished; name another folder, "
+      "or --overwrite it"
+    )
+  lines = difference(before, identity)
+  if lines:
+    shown = [*lines[:20], *(["..."] if len(lines) > 20 else [])]
+    raise ValueError(
+      f"--run_dir={path} holds a run of another configuration:\n  "
+      + "\n  ".join(shown)
+      + "\nname another folder; or --resume=params_only begins anew with its "
+      "weights, --overwrite without"
+    )
+
+
+def _visible(run_dir: pathlib.Path) -> list[pathlib.Path]:
+  if not run_dir.is_dir():
+    return []
+  return sorted(p for p in run_dir.iterdir() if p.name != _LOCK)
+
+
+def _lock(run_dir: pathlib.Path) -> IO[str]:
+  """Locks a folder until the file is closed, or the process ends somehow."""
+  file = (run_dir / _LOCK).open("a+")
+  try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    file.seek(0)
+    owner = file.read().strip() or "another process"
+    file.close()
+    raise ValueError(
+      f"--run_dir={run_dir} is being written by {owner}; wait for it, or name "
+      "another folder"
+    ) from None
+  file.seek(0)
+  file.truncate()
+  file.write(f"process {os.getpid()} on {socket.gethostname()}")
+  file.flush()
+  return file
+
+
+def _remove(paths: Sequence[pathlib.Path]) -> None:
+  for path in paths:
+    if path.is_dir() and not path.is_symlink():
+      shutil.rmtree(path)
+    else:
+      path.unlink()
+
+
+def _set_aside(run_dir: pathlib.Path) -> pathlib.Path:
+  """Moves a run into a folder within its own."""
+  names = _visible(run_dir)
+  number = sum(path.name.startswith("before-") for path in names)
+  aside = run_dir / f"before-{number}"
+  aside.mkdir()
+  for path in names:
+    if not path.name.startswith("before-"):
+      path.rename(aside / path.name)
+  return aside
+
+
+def _fresh(name: str) -> pathlib.Path:
+  stamp = time.strftime("%Y%m%d-%H%M%S")
+  for i in range(1000):
+    suffix = f"-{i}" if i else ""
+    run_dir = pathlib.Path("runs") / f"{name}-{stamp}{suffix}"
+    try:
+      run_dir.mkdir(parents=True)
+    except FileExistsError:
+      continue
+    return run_dir
+  raise ValueError(f"no free name like runs/{name}-{stamp}")

@@ -1,0 +1,252 @@
+"""A tree of arrays on disk: whole, or named as damaged.
+
+orbax stores the arrays; a manifest of our own beside them has the path, shape,
+dtype and checksum of every leaf, since one flipped byte would otherwise be read
+without an error. A folder appears under its name when all of it is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from neurorl.types import Tree
+
+_MANIFEST = "manifest.json"
+_ARRAYS = "arrays"
+
+
+class DamagedError(Exception):
+  """What was written is not what is there."""
+
+
+class MismatchError(ValueError):
+  """What is there is whole, and of another program."""
+
+
+class Leaf(NamedTuple):
+  """One array as it is kept.
+
+  Attributes:
+    path: where in the tree, such as '.learning.params.agent.mlp/w'.
+    array: on the host; of a key, its data.
+    keys: the random number generator, where the leaf is of keys; else ''.
+  """
+
+  path: str
+  array: np.ndarray
+  keys: str
+
+
+def fetch(tree: Tree) -> list[Leaf]:
+  """Copies a tree to the host: what happens to its buffers does not matter.
+
+  Args:
+    tree: of arrays.
+
+  Returns:
+    Its leaves.
+  """
+  leaves = []
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    keys = jax.random.key_impl(leaf) if _is_key(leaf) else ""
+    data = jax.random.key_data(leaf) if keys else leaf
+    # On a CPU the host's array may be the device's, which is donated on.
+    leaves.append(Leaf(_name(path), np.array(data, copy=True), str(keys)))
+  return leaves
+
+
+def save(
+  folder: pathlib.Path, leaves: list[Leaf], about: Mapping[str, Any]
+) -> str:
+  """Writes leaves, and JSON beside them, so that all or nothing is there.
+
+  Args:
+    folder: must not exist.
+    leaves: from `fetch`.
+    about: kept with them.
+
+  Returns:
+    The checksum of the whole, of paths, shapes, dtypes and bytes.
+
+  Raises:
+    OSError: if it cannot be written; nothing is left under the name.
+  """
+  partial = folder.with_name(f".{folder.name}.partial")
+  shutil.rmtree(partial, ignore_errors=True)
+  try:
+    partial.mkdir(parents=True)
+    _write_arrays(partial / _ARRAYS, leaves)
+    described = [_describe(leaf) for leaf in leaves]
+    digest = _digest(described)
+    manifest = {"leaves": described, "digest": digest, "about": dict(about)}
+    with (partial / _MANIFEST).open("w") as file:
+      json.dump(manifest, file)
+      file.flush()
+      os.fsync(file.fileno())
+    partial.rename(folder)
+  except Exception as error:
+    shutil.rmtree(partial, ignore_errors=True)
+    if isinstance(error, OSError):
+      raise
+    # orbax says that a disk is full by errors of other kinds.
+    first = (str(error).strip().splitlines() or [""])[0]
+    raise OSError(f"{type(error).__name__}: {first}") from error
+  return digest
+
+
+def load(folder: pathlib.Path, like: Tree) -> tuple[Tree, dict[str, Any]]:
+  """Reads what `save` wrote.
+
+  Args:
+    folder: as given to `save`.
+    like: shapes and dtypes of the tree.
+
+  Returns:
+    The tree, on the device, and what was kept with it.
+
+  Raises:
+    DamagedError: if anything is not as it was written.
+    MismatchError: if it was written of a tree of another shape.
+  """
+  manifest = read_manifest(folder)
+  stored = manifest["leaves"]
+  _check_same(folder, stored, like)
+  arrays = _read_arrays(folder / _ARRAYS, stored)
+  leaves = []
+  for described, array in zip(stored, arrays, strict=True):
+    if (
+      _describe(Leaf(described["path"], array, described["keys"])) != described
+    ):
+      raise DamagedError(
+        f"{folder}: {described['path']} is not what was written"
+      )
+    # A copy: the device's array is donated, and must not be the host's.
+    leaf = jnp.array(array, copy=True)
+    if described["keys"]:
+      leaf = jax.random.wrap_key_data(leaf, impl=described["keys"])
+    leaves.append(leaf)
+  tree = jax.tree.unflatten(jax.tree.structure(like), leaves)
+  return tree, manifest["about"]
+
+
+def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
+  """Reads the manifest alone.
+
+  Args:
+    folder: as given to `save`.
+
+  Returns:
+    It: `'leaves'`, `'digest'` and `'about'`.
+
+  Raises:
+    DamagedError: if it is missing or not whole.
+  """
+  try:
+    manifest = json.loads((folder / _MANIFEST).read_text())
+    if _digest(manifest["leaves"]) != manifest["digest"]:
+      raise DamagedError(f"{folder}: the manifest is not what was written")
+    if not isinstance(manifest["about"], dict):
+      raise DamagedError(f"{folder}: the manifest is not what was written")
+  except OSError as error:
+    raise DamagedError(
+      f"{folder}: no manifest can be read ({error.strerror})"
+    ) from error
+  except (ValueError, KeyError, TypeError) as error:
+    raise DamagedError(f"{folder}: the manifest cannot be read") from error
+  return manifest
+
+
+def _name(path: tuple) -> str:
+  return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _is_key(leaf: Any) -> bool:
+  return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _describe(leaf: Leaf) -> dict[str, Any]:
+  array = np.ascontiguousarray(leaf.array)
+  return {
+    "path": leaf.path,
+    "shape": list(leaf.array.shape),
+    "dtype": str(array.dtype),
+    "keys": leaf.keys,
+    "sha256": hashlib.sha256(array.reshape(-1).view(np.uint8)).hexdigest(),
+  }
+
+
+def _digest(described: list[dict[str, Any]]) -> str:
+  return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+
+def _write_arrays(folder: pathlib.Path, leaves: list[Leaf]) -> None:
+  import orbax.checkpoint as ocp
+
+  # By number: paths have characters that file names have not. orbax refuses
+  # arrays without entries.
+  arrays = {str(i): x.array for i, x in enumerate(leaves) if x.array.size}
+  with ocp.PyTreeCheckpointer() as checkpointer:
+    checkpointer.save(folder.absolute(), arrays)
+
+
+def _read_arrays(
+  folder: pathlib.Path, stored: list[dict[str, Any]]
+) -> list[np.ndarray]:
+  import orbax.checkpoint as ocp
+
+  as_numpy = ocp.RestoreArgs(restore_type=np.ndarray)
+  wanted = {
+    str(i): as_numpy for i, leaf in enumerate(stored) if 0 not in leaf["shape"]
+  }
+  try:
+    with ocp.PyTreeCheckpointer() as checkpointer:
+      arrays = checkpointer.restore(folder.absolute(), restore_args=wanted)
+    return [
+      np.asarray(arrays[str(i)])
+      if str(i) in wanted
+      else np.zeros(leaf["shape"], leaf["dtype"])
+      for i, leaf in enumerate(stored)
+    ]
+  except Exception as error:  # orbax and tensorstore have many of their own
+    first = (str(error).strip().splitlines() or [""])[0]
+    raise DamagedError(
+      f"{folder.parent}: the arrays cannot be read "
+      f"({type(error).__name__}: {first[:200]})"
+    ) from error
+
+
+def _check_same(
+  folder: pathlib.Path, stored: list[dict[str, Any]], like: Tree
+) -> None:
+  """Names the leaves in which a stored tree and a wanted one differ."""
+  found = {}
+  for leaf in stored:
+    # The data of a key has an axis more than the key.
+    shape = leaf["shape"][:-1] if leaf["keys"] else leaf["shape"]
+    found[leaf["path"]] = f"{'key' if leaf['keys'] else leaf['dtype']}{shape}"
+  wanted = {}
+  for path, leaf in jax.tree_util.tree_leaves_with_path(like):
+    kind = "key" if _is_key(leaf) else leaf.dtype
+    wanted[_name(path)] = f"{kind}{list(leaf.shape)}"
+  different = [
+    f"{path}: {found.get(path, 'missing')}, not {wanted.get(path, 'expected')}"
+    for path in {**wanted, **found}
+    if found.get(path) != wanted.get(path)
+  ]
+  if different:
+    more = len(different) - 5
+    shown = [*different[:5], *([f"and {more} more"] if more > 0 else [])]
+    raise MismatchError(
+      f"{folder} was written by another program, or of other shapes:\n  "
+      + "\n  ".join(shown)
+    )

@@ -1,0 +1,60 @@
+"""Loggers that may fail: a full disk or a folder that is gone end no run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from neurorl.logging_types import LoggerRecipe, Row, RunInfo
+
+
+class Told:
+  """A run's loggers; what one cannot write is kept, and tried again."""
+
+  def __init__(self, recipes: Sequence[LoggerRecipe], info: RunInfo):
+    """Builds the loggers.
+
+    Args:
+      recipes: of them.
+      info: of the run.
+    """
+    self._loggers = [recipe(info) for recipe in recipes]
+    self._owed: list[list[Row]] = [[] for _ in recipes]
+    self._complained: set[int] = set()
+
+  def write(self, rows: Sequence[Row]) -> None:
+    """Hands on the rows of a chunk, and those that are owed."""
+    for i, logger in enumerate(self._loggers):
+      self._owed[i] += rows
+      owed = self._owed[i]
+      if owed and self._try(i, lambda: logger.write(owed)):  # noqa: B023
+        self._owed[i] = []
+
+  def warn(self, message: str) -> None:
+    """Hands on a sentence that somebody should read."""
+    for i, logger in enumerate(self._loggers):
+      self._try(i, lambda: logger.warn(message))  # noqa: B023
+
+  def finish(self, summary: Mapping[str, Any]) -> None:
+    """Hands on the summary, and what is owed."""
+    self.write([])
+    for i, logger in enumerate(self._loggers):
+      self._try(i, lambda: logger.finish(summary))  # noqa: B023
+
+  def _try(self, i: int, function) -> bool:
+    try:
+      function()
+    except BrokenPipeError:
+      raise
+    except OSError as error:
+      if i not in self._complained:
+        self._complained.add(i)
+        print(
+          f"warning: a logger cannot write ({error}); training goes on, and "
+          "what it could not write is tried again",
+          file=sys.stderr,
+          flush=True,
+        )
+      return False
+    return True

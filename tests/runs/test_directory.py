@@ -1,0 +1,120 @@
+"""Whose folder it is, and what may go on in it."""
+
+import pytest
+
+from neurorl.runs import directory
+from neurorl.runs.directory import Identity
+
+RUN = Identity({"lstm.hidden_size": "128", "train.seed": "0"}, 1000)
+
+
+def opened(path, identity=RUN, **settings):
+  return directory.open_(str(path), "name", identity, **settings)
+
+
+@pytest.fixture(name="unfinished")
+def _unfinished(tmp_path):
+  path = tmp_path / "run"
+  opened(path).lock.close()
+  (path / "metrics.csv").write_text("rows")
+  (path / "checkpoints").mkdir()
+  return path
+
+
+def test_a_new_folder_and_an_empty_one_begin_anew(tmp_path):
+  (tmp_path / "empty").mkdir()
+  for path in (tmp_path / "a" / "b", tmp_path / "empty"):
+    found = opened(path)
+    assert found.beginning == "anew" and found.path == path
+    found.lock.close()
+
+
+def test_the_same_run_is_gone_on_with(unfinished):
+  found = opened(unfinished)
+  assert found.beginning == "resume"
+  assert found.checkpoints == unfinished / "checkpoints"
+  assert (unfinished / "metrics.csv").read_text() == "rows"
+  found.lock.close()
+
+
+def test_two_processes_do_not_share_a_folder(unfinished):
+  first = opened(unfinished)
+  with pytest.raises(ValueError, match="is being written by process "):
+    opened(unfinished)
+  first.lock.close()
+  opened(unfinished).lock.close()
+
+
+def test_another_configuration_is_refused_with_the_difference(unfinished):
+  other = RUN._replace(settings={"lstm.hidden_size": "64", "new.one": "1"})
+  with pytest.raises(ValueError) as found:
+    opened(unfinished, other)
+  message = str(found.value)
+  for line in [
+    "- lstm.hidden_size = 128",
+    "+ lstm.hidden_size = 64",
+    "- train.seed = 0",
+    "+ new.one = 1",
+    "--resume=params_only",
+  ]:
+    assert line in message
+
+
+def test_a_run_may_be_made_longer_and_not_shorter(unfinished):
+  opened(unfinished, RUN._replace(total_steps=2000)).lock.close()
+  with pytest.raises(ValueError, match=r"- train\.total_steps = 2_000"):
+    opened(unfinished, RUN._replace(total_steps=1500))
+
+
+def test_a_finished_run_is_refused_unless_made_longer(unfinished):
+  (unfinished / "summary.json").write_text("{}")
+  with pytest.raises(ValueError, match="this very run, finished"):
+    opened(unfinished)
+  found = opened(unfinished, RUN._replace(total_steps=2000))
+  assert found.beginning == "resume"
+  assert not (unfinished / "summary.json").exists()
+  found.lock.close()
+
+
+def test_never(unfinished):
+  with pytest.raises(ValueError, match="--resume=never"):
+    opened(unfinished, resume="never")
+
+
+def test_weights_alone(unfinished):
+  found = opened(unfinished, resume="params_only")
+  assert found.beginning == "params_only"
+  assert found.checkpoints == unfinished / "before-0" / "checkpoints"
+  assert found.checkpoints.is_dir()
+  assert not (unfinished / "metrics.csv").exists()
+  found.lock.close()
+  (unfinished / "metrics.csv").write_text("rows")
+  again = opened(unfinished, resume="params_only")
+  assert again.checkpoints == unfinished / "before-1" / "checkpoints"
+  again.lock.close()
+
+
+def test_overwriting(unfinished):
+  found = opened(unfinished, RUN._replace(settings={}), overwrite=True)
+  assert found.beginning == "anew"
+  assert not (unfinished / "metrics.csv").exists()
+  found.lock.close()
+
+
+def test_what_is_no_run_is_never_touched(tmp_path):
+  (tmp_path / "thesis.tex").write_text("years of work")
+  for settings in ({}, {"overwrite": True}, {"resume": "params_only"}):
+    with pytest.raises(ValueError, match=r"'thesis\.tex', and no run"):
+      opened(tmp_path, **settings)
+
+
+def test_settings_that_cannot_be_read(unfinished):
+  (unfinished / "settings.json").write_text("{")
+  with pytest.raises(ValueError, match="cannot be read"):
+    opened(unfinished)
+
+
+def test_a_fresh_name_each_time(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  paths = {directory.open_(None, "name", RUN).path for _ in range(3)}
+  assert len(paths) == 3
