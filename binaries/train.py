@@ -81,8 +81,11 @@ def _train(command: command_line.Command) -> None:
       lambda: directory.open_(path, name, *rest), config
     )
     header = "The whole configuration; run it again by --gin_file."
-    description.write(
-      found.path, config.text(header), command.argv, config.local_modules
+    command_line.build(
+      lambda: description.write(
+        found.path, config.text(header), command.argv, config.local_modules
+      ),
+      config,
     )
     print("compiling: a minute or so the first time, then cached", flush=True)
     start = host.Start(found.beginning, found.checkpoints, stop, _started())
@@ -101,8 +104,10 @@ def _guarded(function: Callable[[], object]) -> None:
     first = str(error).strip().splitlines()[0]
     raise command_line.CommandError(first, 3) from error
   except (OSError, jax.errors.JaxRuntimeError) as error:
-    first = f"{type(error).__name__}: {error}".splitlines()[0]
-    raise command_line.CommandError(first, 3) from error
+    lines = f"{type(error).__name__}: {error}".strip().splitlines()
+    # What an environment's own Python raised comes last.
+    told = lines[-1] if "callback" in lines[0] else lines[0]
+    raise command_line.CommandError(told, 3) from error
 
 
 def _started() -> float:

@@ -7,11 +7,13 @@ what it does, not what it imports. Nothing there has touched a device.
 import multiprocessing
 import os
 import pathlib
+import resource
 import runpy
+import signal
 import sys
 import typing
 
-TRAIN = pathlib.Path(__file__).resolve().parent.parent / "binaries" / "train.py"
+BINARIES = pathlib.Path(__file__).resolve().parent.parent / "binaries"
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
   ["neurorl", "neurorl.command_line", "neurorl.training.host"]
@@ -26,31 +28,60 @@ class Done(typing.NamedTuple):
   stderr: str
 
 
-def train(*arguments, cwd) -> Done:
-  """Runs binaries/train.py."""
-  paths = [cwd / ".stdout", cwd / ".stderr"]
-  process = _CONTEXT.Process(target=_run, args=(arguments, cwd, paths))
-  process.start()
-  process.join(60)
-  if process.is_alive():
-    process.kill()
-    raise TimeoutError(arguments)
-  texts = [path.read_text() for path in paths]
-  for path in paths:
-    path.unlink()
-  return Done(process.exitcode, *texts)
+class Running:
+  """A binary that runs."""
+
+  def __init__(self, binary, arguments, cwd, file_size=None):
+    self._paths = [cwd / ".stdout", cwd / ".stderr"]
+    self._process = _CONTEXT.Process(
+      target=_run, args=(binary, arguments, cwd, self._paths, file_size)
+    )
+    self._process.start()
+
+  def send(self, number: signal.Signals) -> None:
+    """Sends it a signal."""
+    os.kill(self._process.pid, number)
+
+  def ended(self) -> bool:
+    """Says whether it is over."""
+    return not self._process.is_alive()
+
+  def wait(self) -> Done:
+    """Returns how it ended."""
+    self._process.join(60)
+    if self._process.is_alive():
+      self._process.kill()
+      raise TimeoutError(self._paths)
+    texts = [path.read_text() for path in self._paths]
+    for path in self._paths:
+      path.unlink()
+    return Done(self._process.exitcode, *texts)
 
 
-def _run(arguments, cwd, paths) -> None:
+def train(*arguments, cwd, file_size=None) -> Done:
+  """Runs binaries/train.py; no file it writes may be larger than that."""
+  return Running("train", arguments, cwd, file_size).wait()
+
+
+def evaluate(*arguments, cwd) -> Done:
+  """Runs binaries/evaluate.py."""
+  return Running("evaluate", arguments, cwd).wait()
+
+
+def _run(binary, arguments, cwd, paths, file_size) -> None:
   for number, path in enumerate(paths, start=1):
     with path.open("w") as file:
       os.dup2(file.fileno(), number)
+  if file_size is not None:
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, most))
   os.chdir(cwd)
   os.environ["XDG_CACHE_HOME"] = str(cwd)
-  sys.argv = [str(TRAIN), *arguments]
-  sys.path[0] = str(TRAIN.parent)
+  path = str(BINARIES / f"{binary}.py")
+  sys.argv = [path, *arguments]
+  sys.path[0] = str(BINARIES)
   try:
-    runpy.run_path(str(TRAIN), run_name="__main__")
+    runpy.run_path(path, run_name="__main__")
   finally:
     sys.stdout.flush()
     sys.stderr.flush()

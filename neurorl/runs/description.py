@@ -42,7 +42,17 @@ def write(
     config_text: the configuration as one gin file.
     command: the command line.
     modules: users' modules that lay beside a gin file; copied.
+
+  Raises:
+    ValueError: if it cannot be written.
   """
+  try:
+    _write(run_dir, config_text, command, modules)
+  except OSError as error:
+    raise ValueError(f"cannot write to {run_dir}: {error.strerror}") from error
+
+
+def _write(run_dir, config_text, command, modules) -> None:
   (run_dir / "config.gin").write_text(config_text)
   quoted = " ".join(_quote(word) for word in command)
   with (run_dir / "command.txt").open("a") as file:  # a line per beginning

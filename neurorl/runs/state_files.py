@@ -7,17 +7,20 @@ without an error. A folder appears under its name when all of it is written.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 from neurorl.types import Tree
 
@@ -100,7 +103,7 @@ def save(
       raise
     # orbax says that a disk is full by errors of other kinds.
     first = (str(error).strip().splitlines() or [""])[0]
-    raise OSError(f"{type(error).__name__}: {first}") from error
+    raise OSError(f"{type(error).__name__}: {first[:200]}") from error
   return digest
 
 
@@ -195,8 +198,28 @@ def _write_arrays(folder: pathlib.Path, leaves: list[Leaf]) -> None:
   # By number: paths have characters that file names have not. orbax refuses
   # arrays without entries.
   arrays = {str(i): x.array for i, x in enumerate(leaves) if x.array.size}
-  with ocp.PyTreeCheckpointer() as checkpointer:
+  with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
     checkpointer.save(folder.absolute(), arrays)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """Keeps orbax from printing the tracebacks of what it raises as well."""
+  before, hook = logging.get_verbosity(), sys.unraisablehook
+  logging.set_verbosity(logging.FATAL)
+
+  def late(unraisable):
+    # Its threads that go on when a write has failed find nobody to tell.
+    if "Event loop is closed" not in str(unraisable.exc_value):
+      hook(unraisable)
+
+  sys.unraisablehook = late
+  try:
+    yield
+    # Only now: after a failure nothing says when the last of them is done.
+    sys.unraisablehook = hook
+  finally:
+    logging.set_verbosity(before)
 
 
 def _read_arrays(
@@ -209,7 +232,7 @@ def _read_arrays(
     str(i): as_numpy for i, leaf in enumerate(stored) if 0 not in leaf["shape"]
   }
   try:
-    with ocp.PyTreeCheckpointer() as checkpointer:
+    with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
       arrays = checkpointer.restore(folder.absolute(), restore_args=wanted)
     return [
       np.asarray(arrays[str(i)])

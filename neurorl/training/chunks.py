@@ -32,6 +32,7 @@ class Counters:
     chunk_seconds: that chunks took which learned.
     chunk_steps: transitions of those.
     seconds: of the run before this process.
+    first_update: seconds from the run's beginning to it; None before.
     told: warnings that were given.
   """
 
@@ -43,6 +44,7 @@ class Counters:
   chunk_seconds: float = 0.0
   chunk_steps: int = 0
   seconds: float = 0.0
+  first_update: float | None = None
   told: list[str] = dataclasses.field(default_factory=list)
 
 

@@ -103,7 +103,6 @@ class _Host:
       )
     self._told: Told | None = None
     self._final_reports: Reports = {}
-    self._first_update: float | None = None
     self._longest = 0.0
 
   def _timed(self, name: str, function: Callable[[], Any]) -> Any:
@@ -192,11 +191,11 @@ class _Host:
     """Runs one chunk, and what the host does after it."""
     while not self.chunks.compiled(0.2):
       self.stop_if_asked()
-    if learn and self._first_update is None:
-      self._first_update = time.time() - self._begun
+    counters = self.chunks.counters
+    if learn and counters.first_update is None:
+      counters.first_update = time.time() - self._begun
     output, seconds = self.chunks.run(iterations, learn)
     self._longest = max(self._longest, seconds)
-    counters = self.chunks.counters
     found = rows.make(
       output,
       self.chunks.seeds,
@@ -310,7 +309,7 @@ class _Host:
       "budget_steps": self.chunks.budget * len(seeds),
       "learner_updates": counters.updates * len(seeds),
       "seconds": time.time() - self._begun,
-      "seconds_to_first_update": self._first_update,
+      "seconds_to_first_update": counters.first_update,
       "seconds_saving": self._keeper.seconds if self._keeper else 0.0,
       "steps_per_second": counters.chunk_steps / seconds,
       "startup": self._laps,
