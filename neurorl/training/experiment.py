@@ -130,6 +130,14 @@ def train(
       f"train.seed = {seed} with train.num_seeds = {num_seeds}: seeds must be "
       "in [0, 2**32)"
     )
+  iterations = -(-total_steps // (num_envs * unroll_length))
+  # A device counts iterations, not steps.
+  if max(iterations, steps_per_chunk) >= 2**31:
+    raise ValueError(
+      f"train.total_steps = {total_steps} in iterations of {num_envs} x "
+      f"{unroll_length}, and train.steps_per_chunk = {steps_per_chunk}: both "
+      "must be below 2**31"
+    )
   return Experiment(
     environment=environment,
     agent=agent,

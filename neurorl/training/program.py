@@ -219,7 +219,7 @@ def _iteration(
     return learning, buffer_state, report.metrics
 
   def iterate(state: LoopState, learns: Array):
-    fraction = state.iterations / experiment.iterations
+    fraction = state.iterations / jnp.float32(experiment.iterations)
     now = Progress(fraction.astype(jnp.float32), state.learning.updates)
     state, observation, tally = gather(state, now)
 
@@ -295,15 +295,16 @@ def overview(experiment: Experiment, program: Program) -> str:
   params = state.learning.params["agent"]
   count = sum(leaf.size for leaf in jax.tree.leaves(params))
   seeds = experiment.num_seeds
-  megabytes = trees.size_in_bytes(state.buffer) * seeds / 1e6
+  kept = trees.size_in_bytes(state) * seeds / 1e6
+  buffer = trees.size_in_bytes(state.buffer) * seeds / 1e6
   steps = experiment.iterations * experiment.steps_per_iteration
   spec = experiment.environment.spec
   return "\n".join(
     [
       f"{spec.name}, {spec.actions} actions, {experiment.num_envs} in lockstep",
-      f"{count:,} parameters, {megabytes:,.0f} MB of buffer, {seeds} seed"
-      f"{'s' if seeds > 1 else ''} from {experiment.seed}, {steps:,} steps "
-      f"each, on {jax.devices()[0].device_kind}",
+      f"{count:,} parameters, {kept:,.0f} MB of state ({buffer:,.0f} of buffer)"
+      f", {seeds} seed{'s' if seeds > 1 else ''} from {experiment.seed}, "
+      f"{steps:,} steps each, on {jax.devices()[0].device_kind}",
     ]
   )
 

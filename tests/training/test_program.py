@@ -11,7 +11,7 @@ import pytest
 
 from neurorl import component, search, training
 from neurorl.loss_types import Term, TermOutput
-from neurorl.training import executables, rows
+from neurorl.training import chunks, executables, rows
 from tests import small
 
 FILES = ("qlearning.gin", "dqn.gin", "muzero.gin")
@@ -262,3 +262,23 @@ def test_a_support_that_is_too_small_is_told_once(tmp_path, capsys):
   assert len(told) == 1
   assert "of the targets of 'value' are beyond the support" in told[0]
   assert "widen the codec's low and high" in told[0]
+
+
+def test_counters_and_schedules_beyond_two_to_the_31():
+  total = 2**33
+  experiment = small.load("dqn.gin", TOTAL_STEPS=total).call()
+  program = training.build(experiment)
+  run = chunks.Chunks(experiment, program)
+  begun = total // 2 // experiment.steps_per_iteration
+  run.state = run.first_state()._replace(iterations=jnp.int32([begun]))
+  run.counters.iterations = begun
+  run.counters.environment_steps = [total // 2]
+  output, _ = run.run(10, True)
+  assert run.steps == 40 * (begun + 10) > 2**31
+  assert 2**32 + 300 < run.counters.environment_steps[0] <= 2**32 + 400
+  np.testing.assert_allclose(output.metrics["learning_rate"], 0.5e-3, rtol=1e-3)
+
+
+def test_more_iterations_than_can_be_counted_are_refused():
+  with pytest.raises(ValueError, match=r"must be below 2\*\*31"):
+    small.load("dqn.gin", TOTAL_STEPS=10**12).call()
