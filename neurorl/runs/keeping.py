@@ -96,6 +96,10 @@ class Keeper:
     self._best = -float("inf")
     self.seconds = 0.0  # that training waited for
 
+  def prepare(self) -> None:
+    """Loads in the background what the first writing will need."""
+    self._pool.submit(state_files.prepare)
+
   def due(self, steps: int) -> bool:
     """Says whether the state after so many environment steps is to be kept."""
     if steps == self._saved_steps:

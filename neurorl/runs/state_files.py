@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import json
 import os
 import pathlib
@@ -48,6 +49,11 @@ class Leaf(NamedTuple):
   path: str
   array: np.ndarray
   keys: str
+
+
+def prepare() -> None:
+  """Imports what reading and writing need, which takes a second."""
+  importlib.import_module("orbax.checkpoint")
 
 
 def fetch(tree: Tree) -> list[Leaf]:

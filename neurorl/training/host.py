@@ -195,6 +195,8 @@ class _Host:
     if learn and counters.first_update is None:
       counters.first_update = time.time() - self._begun
     output, seconds = self.chunks.run(iterations, learn)
+    if self._keeper is not None and not self._longest:
+      self._keeper.prepare()  # while the device is at work
     self._longest = max(self._longest, seconds)
     found = rows.make(
       output,
