@@ -69,7 +69,8 @@ def fetch(tree: Tree) -> list[Leaf]:
   for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
     keys = jax.random.key_impl(leaf) if _is_key(leaf) else ""
     data = jax.random.key_data(leaf) if keys else leaf
-    # On a CPU the host's array may be the device's, which is donated on.
+    # On a CPU the host's array would be the device's, and in the way of its
+    # donation to the next chunk for as long as it is written.
     leaves.append(Leaf(_name(path), np.array(data, copy=True), str(keys)))
   return leaves
 
@@ -133,9 +134,8 @@ def load(folder: pathlib.Path, like: Tree) -> tuple[Tree, dict[str, Any]]:
   arrays = _read_arrays(folder / _ARRAYS, stored)
   leaves = []
   for described, array in zip(stored, arrays, strict=True):
-    if (
-      _describe(Leaf(described["path"], array, described["keys"])) != described
-    ):
+    read = _describe(Leaf(described["path"], array, described["keys"]))
+    if read != described:
       raise DamagedError(
         f"{folder}: {described['path']} is not what was written"
       )
