@@ -48,7 +48,11 @@ def _evaluate(command: command_line.Command) -> None:
       lambda: loading.load_seeds(run_dir, experiment, _CHECKPOINT.value), config
     )
     evaluator = command_line.build(lambda: _evaluator(experiment), config)
-    reports = _play(evaluator, experiment, agents)
+    try:
+      reports = _play(evaluator, experiment, agents)
+    except jax.errors.JaxRuntimeError as error:
+      first = f"{type(error).__name__}: {error}".splitlines()[0]
+      raise command_line.CommandError(first, 3) from error
   _write(run_dir, agents, reports)
 
 

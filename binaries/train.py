@@ -15,7 +15,7 @@ from collections.abc import Callable  # noqa: E402
 import jax  # noqa: E402
 from absl import flags  # noqa: E402
 
-from neurorl import command_line, compilation, fingerprint  # noqa: E402
+from neurorl import command_line, compilation, fingerprint, loading  # noqa: E402
 from neurorl.runs import description, directory, signals, state_files  # noqa: E402
 from neurorl.training import debugging, host, program, rows  # noqa: E402
 
@@ -51,23 +51,25 @@ _DEBUG = flags.DEFINE_bool(
 )
 
 
+_LOCKS = []
+
+
 def _train(command: command_line.Command) -> None:
   config = command.config
   experiment = command_line.build(config.call, config)
-  identity = directory.Identity(
-    fingerprint.settings(config), experiment.total_steps
-  )
+  settings = fingerprint.settings(config)
+  crash = pathlib.Path(_RUN_DIR.value or "", "crash").expanduser()
+  replays = bool(_DEBUG.value and _RUN_DIR.value and crash.exists())
+  if _DEBUG.value and not replays:
+    settings["--debug"] = "True"  # a short run is no other's beginning
+  identity = directory.Identity(settings, experiment.total_steps)
   where = (_RUN_DIR.value, identity, _RESUME.value, _OVERWRITE.value)
-  crash = _RUN_DIR.value and pathlib.Path(_RUN_DIR.value, "crash")
-  replays = bool(_DEBUG.value and crash and crash.exists())
-  if not replays:
-    command_line.build(lambda: directory.inspect(*where), config)
+  command_line.build(lambda: directory.inspect(*where), config)
   stop = signals.StopRequest(_MAX_SECONDS.value, _started())
   with compilation.settings(debug=_DEBUG.value), stop:
     built = command_line.build(lambda: program.build(experiment), config)
     if replays:
       _guarded(lambda: debugging.replay(experiment, built, crash))
-      return
     if _DEBUG.value:
       experiment = _shorten(experiment, built)
       built = program.build(experiment)
@@ -75,27 +77,39 @@ def _train(command: command_line.Command) -> None:
       lambda: program.overview(experiment, built), config
     )
     print(overview)
-    path, *rest = where
-    name = command_line.run_name(command.gin_files)
-    found = command_line.build(
-      lambda: directory.open_(path, name, *rest), config
-    )
-    header = "The whole configuration; run it again by --gin_file."
-    command_line.build(
-      lambda: description.write(
-        found.path, config.text(header), command.argv, config.local_modules
-      ),
-      config,
+    start, run_dir = command_line.build(
+      lambda: _begin(command, where, experiment, built, stop), config
     )
     print("compiling: a minute or so the first time, then cached", flush=True)
-    start = host.Start(found.beginning, found.checkpoints, stop, _started())
-    _guarded(lambda: host.run(experiment, built, found.path, start))
+    _guarded(lambda: host.run(experiment, built, run_dir, start))
+
+
+def _begin(command, where, experiment, built, stop):
+  """Takes the folder, having read from it what the run begins with."""
+  path, *rest = where
+  weights = None
+  if directory.inspect(*where) == "params_only":
+    checkpoints = pathlib.Path(path).expanduser() / "checkpoints"
+    weights = loading.weights(checkpoints, experiment, built)
+  name = command_line.run_name(command.gin_files)
+  found = directory.open_(path, name, *rest)
+  header = "The whole configuration; run it again by --gin_file."
+  config = command.config
+  description.write(
+    found.path, config.text(header), command.argv, config.local_modules
+  )
+  # The lock is held for as long as the process lives.
+  _LOCKS.append(found.lock)
+  resumes = found.beginning == "resume"
+  return host.Start(resumes, weights, stop, _started()), found.path
 
 
 def _guarded(function: Callable[[], object]) -> None:
   """Runs what trains; its errors are told in a line."""
   try:
     function()
+  except BrokenPipeError:
+    raise
   except signals.StoppedError as error:
     raise command_line.CommandError(str(error), error.code) from error
   except (state_files.MismatchError, state_files.DamagedError) as error:

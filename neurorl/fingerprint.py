@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import pathlib
+
 from neurorl import bindings as bindings_lib
 from neurorl import external, registry
 from neurorl.bindings import Key
@@ -26,8 +29,9 @@ def settings(config: Config) -> dict[str, str]:
     config: a configuration.
 
   Returns:
-    Names to values, as text. The run's length is among them only where
-    something else may depend on it: a schedule, or a user's own component.
+    Names to values, as text; of users' modules their checksums. The run's
+    length is among them only where something else may depend on it: a schedule,
+    or a user's own component.
   """
   kept = {
     key: binding
@@ -45,7 +49,14 @@ def settings(config: Config) -> dict[str, str]:
         found[setting] = _value(bound.get(argument), parameter, kept)
   if not any(map(_may_read_progress, places)):
     found.pop(_LENGTH, None)
+  for module in config.local_modules:
+    found[module.name] = _checksum(module)
   return found
+
+
+def _checksum(module: pathlib.Path) -> str:
+  files = sorted(module.rglob("*.py")) if module.is_dir() else [module]
+  return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
 
 
 def _value(key: Key | None, parameter, kept) -> str:

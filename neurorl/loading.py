@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from neurorl.config import ConfigError
 from neurorl.runs import keeping, state_files
 from neurorl.training import executables
 from neurorl.training import program as program_lib
-from neurorl.training.chunks import Counters
+from neurorl.training.chunks import read_counters
 from neurorl.training.experiment import Experiment
 from neurorl.types import Agent, Params
 
@@ -95,14 +95,12 @@ def load_seeds(
   """
   program = program_lib.build(experiment)
   seeds = range(experiment.seed, experiment.seed + experiment.num_seeds)
-  keys = jnp.stack([jax.random.key(seed) for seed in seeds])
-  init = executables.over_seeds(program.init, len(seeds))
-  state, about = _read(run_dir, checkpoint, jax.eval_shape(init, keys))
-  counters = Counters(**about["counters"])
+  params, about = _read(run_dir, checkpoint, _shapes(experiment, program))
+  counters = read_counters(about)
   return [
     Trained(
       program.agent,
-      jax.tree.map(lambda x: x[i], state.learning.params["agent"]),  # noqa: B023
+      jax.tree.map(lambda x: x[i], params["agent"]),  # noqa: B023
       experiment,
       seed,
       counters.environment_steps[i],
@@ -111,23 +109,60 @@ def load_seeds(
   ]
 
 
-def _read(run_dir: pathlib.Path, checkpoint: str, like: Any):
-  folder = run_dir / "checkpoints"
-  if checkpoint == "newest":
-    found = keeping.newest(folder, like, program_lib.without_buffer, _warn)
-    if found is None:
-      raise ValueError(f"no whole checkpoint is in {folder}")
-    return found
-  pattern = f"{keeping.BEST}*" if checkpoint == "best" else checkpoint
-  paths = sorted(folder.glob(pattern))
-  if not paths:
-    names = sorted(path.name for path in folder.glob("[!.]*"))
-    raise ValueError(
-      f"no checkpoint '{checkpoint}' is in {folder}; there are "
-      f"{', '.join(names) or 'none'}"
-    )
+def weights(
+  checkpoints: pathlib.Path,
+  experiment: Experiment,
+  program: program_lib.Program,
+) -> Params:
+  """Reads the parameters that a run may begin with.
+
+  Args:
+    checkpoints: the folder where they lie.
+    experiment: the run.
+    program: what was built of it.
+
+  Returns:
+    Those of all its seeds.
+
+  Raises:
+    ValueError: if there are none, or not of these shapes.
+  """
+  like = _shapes(experiment, program)
   try:
-    return keeping.read(paths[-1], like, program_lib.without_buffer)
+    return keeping.newest_part(checkpoints, program_lib.PARAMS, like, _warn)
+  except state_files.DamagedError as error:
+    raise ValueError(str(error)) from error
+
+
+def _shapes(experiment: Experiment, program: program_lib.Program) -> Params:
+  seeds = range(experiment.seed, experiment.seed + experiment.num_seeds)
+  keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+  init = executables.over_seeds(program.init, len(seeds))
+  return jax.eval_shape(init, keys).learning.params
+
+
+def _read(run_dir: pathlib.Path, checkpoint: str, like: Params):
+  """Reads parameters, of all seeds, and what is kept with them."""
+  folder = run_dir / "checkpoints"
+
+  def read(path):
+    return state_files.load(path, like, program_lib.PARAMS)
+
+  try:
+    if checkpoint == "newest":
+      found = keeping.newest_by(folder, read, _warn)
+      if found is None:
+        raise ValueError(f"no checkpoint is in {folder}")
+      return found
+    pattern = f"{keeping.BEST}*" if checkpoint == "best" else checkpoint
+    paths = sorted(folder.glob(pattern))
+    if not paths:
+      names = sorted(path.name for path in folder.glob("[!.]*"))
+      raise ValueError(
+        f"no checkpoint '{checkpoint}' is in {folder}; there are "
+        f"{', '.join(names) or 'none'}"
+      )
+    return read(paths[-1])
   except state_files.DamagedError as error:
     raise ValueError(str(error)) from error
 

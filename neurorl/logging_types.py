@@ -37,12 +37,12 @@ class Logger(NamedTuple):
   Attributes:
     write: takes the rows of one chunk, one per seed.
     finish: takes the summary of the run.
-    warn: takes a sentence that somebody should read.
+    warn: takes a sentence that somebody should read; None if nobody would.
   """
 
   write: Callable[[Sequence[Row]], None]
   finish: Callable[[Mapping[str, Any]], None]
-  warn: Callable[[str], None] = lambda message: None
+  warn: Callable[[str], None] | None = None
 
 
 LoggerRecipe = Callable[[RunInfo], Logger]

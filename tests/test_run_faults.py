@@ -137,7 +137,7 @@ def _cut_metrics(folder):
 
 
 def _own_files(folder):
-  (folder / "run" / "settings.json").unlink()
+  (folder / "run" / "run.json").unlink()
 
 
 def _nothing(folder):

@@ -37,6 +37,7 @@ def measure(environment: str, repeats: int) -> dict[str, float]:
           "--gin.evaluator.episodes=8",
           "--gin.evaluator.every_steps=0",
           "--gin.train.steps_per_chunk=100_000",
+          "--gin_bindings=train.checkpoints = None",
           f"--run_dir={folder}/run",
         ],
         check=True,

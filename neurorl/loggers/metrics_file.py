@@ -54,17 +54,19 @@ def begin(path: pathlib.Path, columns: Sequence[str], resumed_at: int) -> None:
   """
   kept = []
   if resumed_at and path.exists():
-    with path.open(newline="") as file:
-      kept = [
-        row
-        for row in csv.DictReader(file)
-        # A kill may have cut the last line short.
-        if None not in row.values() and int(row["budget_steps"]) <= resumed_at
-      ]
+    with path.open(newline="", errors="replace") as file:
+      kept = [row for row in csv.DictReader(file) if _steps(row) <= resumed_at]
   partial = path.with_name(f".{path.name}.partial")
   header = {column: column for column in columns}
   partial.write_text(_lines(columns, [header, *kept]), newline="")
   partial.replace(path)
+
+
+def _steps(row: Mapping[str, str | None]) -> float:
+  """Budget steps of a row; infinity if a kill has cut it short."""
+  if None in row.values() or not (row.get("budget_steps") or "").isdigit():
+    return float("inf")
+  return int(row["budget_steps"])
 
 
 def append(

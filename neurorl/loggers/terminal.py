@@ -80,7 +80,7 @@ class _Display:
       ("environment steps", f"{summary['environment_steps']:,}"),
       ("learner updates", f"{summary['learner_updates']:,}"),
       ("seconds", f"{summary['seconds']:.1f}"),
-      ("seconds to first update", f"{summary['seconds_to_first_update']:.1f}"),
+      ("seconds to first update", _seconds(summary)),
       ("steps per second", f"{summary['steps_per_second']:,.0f}"),
       (
         "evaluation return (IQM)",
@@ -100,7 +100,9 @@ class _Display:
   def _line(self, row: Row) -> str:
     part = min(row["budget_steps"] / self._info.total_steps, 1.0)
     elapsed = time.monotonic() - self._started
-    left = elapsed / part - elapsed if part else 0.0
+    done = row["budget_steps"] - self._info.resumed_at
+    to_do = self._info.total_steps - row["budget_steps"]
+    left = max(elapsed * to_do / done, 0.0) if done else 0.0
     filled = round(part * _BAR)
     words = [
       f"[{'#' * filled}{'.' * (_BAR - filled)}] {part:4.0%}",
@@ -116,6 +118,11 @@ class _Display:
       if name in row:
         words.append(f"{label} {row[name]:.3g}")
     return "  ".join(words)
+
+
+def _seconds(summary: Mapping[str, Any]) -> str:
+  seconds = summary["seconds_to_first_update"]
+  return "-" if seconds is None else f"{seconds:.1f}"
 
 
 def _beside(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

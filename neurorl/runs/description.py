@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 import jax
 
+from neurorl.runs.files import write_whole
+
 _PACKAGES = (
   "neurorl",
   "jax",
@@ -53,12 +55,15 @@ def write(
 
 
 def _write(run_dir, config_text, command, modules) -> None:
-  (run_dir / "config.gin").write_text(config_text)
+  write_whole(run_dir / "config.gin", config_text)
   quoted = " ".join(_quote(word) for word in command)
   with (run_dir / "command.txt").open("a") as file:  # a line per beginning
     file.write(quoted + "\n")
-  (run_dir / "versions.json").write_text(json.dumps(_versions(), indent=2))
+  write_whole(run_dir / "versions.json", json.dumps(_versions(), indent=2))
   for module in modules:
+    copy = run_dir / module.name
+    if copy.exists() and copy.samefile(module):
+      continue  # the run's own configuration is run
     if module.is_dir():
       ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
       shutil.copytree(
@@ -68,6 +73,18 @@ def _write(run_dir, config_text, command, modules) -> None:
       shutil.copy2(module, run_dir / module.name)
 
 
+def library_versions() -> dict[str, str | None]:
+  """Returns what a checkpoint is written by: a change may change numbers."""
+  return {name: _version(name) for name in ("neurorl", "jax", "jaxlib")}
+
+
+def _version(package: str) -> str | None:
+  try:
+    return importlib.metadata.version(package)
+  except importlib.metadata.PackageNotFoundError:
+    return None
+
+
 def _quote(word: str) -> str:
   plain = all(c.isalnum() or c in "-_./=:," for c in word)
   return word if plain and word else "'" + word.replace("'", "'\\''") + "'"
@@ -75,11 +92,7 @@ def _quote(word: str) -> str:
 
 def _versions() -> dict[str, object]:
   versions: dict[str, object] = {"python": platform.python_version()}
-  for package in _PACKAGES:
-    try:
-      versions[package] = importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-      versions[package] = None
+  versions |= {package: _version(package) for package in _PACKAGES}
   versions["devices"] = [str(device) for device in jax.devices()]
   versions["machine"] = platform.platform()
   versions["executable"] = sys.executable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -12,11 +13,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Literal, NamedTuple
 
-_SETTINGS, _SUMMARY, _LOCK = "settings.json", "summary.json", ".lock"
+from neurorl.runs.files import write_whole
+
+_RUN, _SUMMARY, _LOCK = "run.json", "summary.json", ".lock"
 
 Resume = Literal["auto", "never", "params_only"]
 # How a run begins: with nothing, where another left off, or with its weights.
 Beginning = Literal["anew", "resume", "params_only"]
+# Of file systems that have none.
+_NO_LOCKS = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS)
 
 
 class Identity(NamedTuple):
@@ -38,20 +43,18 @@ class RunDirectory(NamedTuple):
   Attributes:
     path: of the folder.
     beginning: how the run begins.
-    checkpoints: where those lie that it begins from.
     lock: held for as long as it is open.
   """
 
   path: pathlib.Path
   beginning: Beginning
-  checkpoints: pathlib.Path
   lock: IO[str]
 
 
 def inspect(
   path: str | None, identity: Identity, resume: Resume, overwrite: bool
 ) -> Beginning:
-  """Says how a run would begin in a folder; changes nothing.
+  """Says how a run would begin in a folder; changes no run.
 
   Args:
     path: where the user wants it; None for a fresh folder.
@@ -71,7 +74,7 @@ def inspect(
   found = _visible(run_dir)
   if not found:
     return "anew"
-  if not (run_dir / _SETTINGS).exists():
+  if not _is_run(run_dir):
     raise ValueError(
       f"--run_dir={path} is in use (it holds '{found[0].name}', and no run); "
       "name another folder, or leave the flag out for a fresh one under runs/"
@@ -80,7 +83,10 @@ def inspect(
   if overwrite:
     return "anew"
   if resume == "params_only":
-    return "params_only"
+    began, before = _read(path, run_dir)
+    # By the queue, which repeats the command that began it.
+    same = began == "params_only" and before == identity
+    return "resume" if same else "params_only"
   if resume == "never":
     raise ValueError(
       f"--run_dir={path} is in use (it holds a run) and --resume=never; name "
@@ -118,21 +124,19 @@ def open_(
     run_dir = _fresh(name) if path is None else pathlib.Path(path).expanduser()
     run_dir.mkdir(parents=True, exist_ok=True)
     lock = _lock(run_dir)
-    checkpoints = run_dir / "checkpoints"
     if beginning == "anew":
       _remove(_visible(run_dir))
     elif beginning == "params_only":
-      checkpoints = _set_aside(run_dir) / "checkpoints"
+      _set_aside(run_dir)
     else:
       (run_dir / _SUMMARY).unlink(missing_ok=True)
-    kept = {**identity._asdict(), "settings": dict(identity.settings)}
-    (run_dir / _SETTINGS).write_text(json.dumps(kept, indent=1))
+    _write(run_dir, beginning, identity)
   except OSError as error:
     raise ValueError(
       f"cannot write to --run_dir={path or 'runs/'}: {error.strerror}; name a "
       "folder that you may write to"
     ) from None
-  return RunDirectory(run_dir, beginning, checkpoints, lock)
+  return RunDirectory(run_dir, beginning, lock)
 
 
 def difference(before: Identity, now: Identity) -> list[str]:
@@ -154,13 +158,7 @@ def _flat(identity: Identity) -> dict[str, str]:
 def _check_same_run(
   path: str, run_dir: pathlib.Path, identity: Identity
 ) -> None:
-  try:
-    before = Identity(**json.loads((run_dir / _SETTINGS).read_text()))
-  except (ValueError, TypeError):
-    raise ValueError(
-      f"--run_dir={path} holds a run whose {_SETTINGS} cannot be read; "
-      "--overwrite begins anew"
-    ) from None
+  _, before = _read(path, run_dir)
   if before.total_steps < identity.total_steps:  # made longer
     before = before._replace(total_steps=identity.total_steps)
   elif before == identity and (run_dir / _SUMMARY).exists():
@@ -179,6 +177,37 @@ def _check_same_run(
     )
 
 
+def _is_run(run_dir: pathlib.Path) -> bool:
+  return (run_dir / _RUN).exists() and (run_dir / "config.gin").exists()
+
+
+def _read(path: str, run_dir: pathlib.Path) -> tuple[Beginning, Identity]:
+  """How the run that is there began, and what it is."""
+  try:
+    kept = json.loads((run_dir / _RUN).read_text())
+    identity = Identity(kept["settings"], kept["total_steps"])
+    return kept["began"], identity
+  except (ValueError, TypeError, KeyError):
+    raise ValueError(
+      f"--run_dir={path} holds a run whose {_RUN} cannot be read; --overwrite "
+      "begins anew"
+    ) from None
+
+
+def _write(
+  run_dir: pathlib.Path, beginning: Beginning, identity: Identity
+) -> None:
+  began = beginning
+  if beginning == "resume":
+    began, _ = _read(str(run_dir), run_dir)
+  kept = {
+    "began": began,
+    "settings": dict(identity.settings),
+    "total_steps": identity.total_steps,
+  }
+  write_whole(run_dir / _RUN, json.dumps(kept, indent=1))
+
+
 def _visible(run_dir: pathlib.Path) -> list[pathlib.Path]:
   if not run_dir.is_dir():
     return []
@@ -190,7 +219,12 @@ def _lock(run_dir: pathlib.Path) -> IO[str]:
   file = (run_dir / _LOCK).open("a+")
   try:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError:
+  except OSError as error:
+    if error.errno in _NO_LOCKS:
+      print(f"warning: {run_dir} cannot be locked ({error.strerror})")
+      return file
+    if not isinstance(error, BlockingIOError):
+      raise
     file.seek(0)
     owner = file.read().strip() or "another process"
     file.close()
@@ -213,7 +247,7 @@ def _remove(paths: Sequence[pathlib.Path]) -> None:
       path.unlink()
 
 
-def _set_aside(run_dir: pathlib.Path) -> pathlib.Path:
+def _set_aside(run_dir: pathlib.Path) -> None:
   """Moves a run into a folder within its own."""
   names = _visible(run_dir)
   number = sum(path.name.startswith("before-") for path in names)
@@ -222,7 +256,6 @@ def _set_aside(run_dir: pathlib.Path) -> pathlib.Path:
   for path in names:
     if not path.name.startswith("before-"):
       path.rename(aside / path.name)
-  return aside
 
 
 def _fresh(name: str) -> pathlib.Path:

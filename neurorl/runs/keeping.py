@@ -92,7 +92,8 @@ class Keeper:
     self._pool = concurrent.futures.ThreadPoolExecutor(1)
     self._pending: concurrent.futures.Future | None = None
     self._saved_at = time.monotonic()
-    self._saved_steps: int | None = None
+    self._saved_steps: int | None = None  # or tried to
+    self._whole: str | None = None  # the newest that is known to be
     self._best = -float("inf")
     self.seconds = 0.0  # that training waited for
 
@@ -117,11 +118,11 @@ class Keeper:
 
   def resumed(self, steps: int, about: Mapping[str, Any]) -> None:
     """Takes note of the state that a run goes on from."""
-    self._saved_steps = steps
+    self._saved_steps, self._whole = steps, _name(steps)
     self._best = about.get("best", self._best)
 
   def save(self, state: Tree, steps: int, about: Mapping[str, Any]) -> None:
-    """Copies a state, and writes it while training goes on.
+    """Copies a state, and writes it while training goes on; not twice.
 
     Args:
       state: a tree.
@@ -129,9 +130,10 @@ class Keeper:
       about: JSON, kept with it.
     """
     begun = time.monotonic()
-    self._saved_at, self._saved_steps = begun, steps
-    about = {**about, "best": self._best}
-    self._write(state, f"{steps:014d}", about)
+    self.wait()
+    if self._whole != _name(steps):
+      self._saved_at, self._saved_steps = begun, steps
+      self._write(state, _name(steps), {**about, "best": self._best})
     self.seconds += time.monotonic() - begun
 
   def evaluated(
@@ -141,7 +143,7 @@ class Keeper:
     if self._settings.keep_best and score > self._best:
       self._best = score
       about = {**about, "best": score}
-      self._write(state, f"{BEST}{steps:014d}", about)
+      self._write(state, f"{BEST}{_name(steps)}", about)
 
   def wait(self) -> None:
     """Returns when everything is written, or was warned of."""
@@ -163,23 +165,30 @@ class Keeper:
     leaves: Sequence[state_files.Leaf],
     about: Mapping[str, Any],
   ) -> None:
-    folder = self._folder / name
     try:
-      if folder.exists():  # damaged, or of a run that was rewound
-        shutil.rmtree(folder)
-      state_files.save(folder, list(leaves), about)
+      state_files.save(self._folder / name, list(leaves), about)
     except OSError as error:
       self._warn(
         f"warning: no checkpoint could be written ({error}); training goes on, "
         "and the last good one is kept"
       )
       return
-    self._prune()
+    if not name.startswith(BEST):
+      self._whole = name
+    self._prune(name.removeprefix(BEST))
 
-  def _prune(self) -> None:
-    """Removes what is older than the newest, and what a kill left behind."""
-    old = sorted(_named(self._folder))[: -self._settings.keep]
-    old += sorted(self._folder.glob(f"{BEST}*"))[:-1]
+  def _prune(self, now: str) -> None:
+    """Removes what is old, and what a kill left behind.
+
+    What is newer than now is damaged, or of a run that was begun anew.
+    """
+    best = sorted(self._folder.glob(f"{BEST}*"))
+    named = sorted(_named(self._folder))
+    past = [path for path in named if path.name <= now]
+    old = [path for path in named if path.name > now]
+    old += past[: -self._settings.keep]
+    old += [path for path in best if path.name > f"{BEST}{now}"]
+    old += [path for path in best if path.name <= f"{BEST}{now}"][:-1]
     old += list(self._folder.glob(".*.partial"))
     for folder in old:
       shutil.rmtree(folder, ignore_errors=True)
@@ -204,13 +213,26 @@ def newest(
     with it; None if there is none.
 
   Raises:
+    DamagedError: if there are some, and none is whole.
     MismatchError: if it is another program's.
   """
-  for path in sorted(_named(folder), reverse=True):
+  return newest_by(folder, lambda path: read(path, like, without_replay), warn)
+
+
+def newest_by(
+  folder: pathlib.Path,
+  reading: Callable[[pathlib.Path], Any],
+  warn: Callable[[str], None],
+) -> Any:
+  """Reads something of the newest state that is whole, as `newest` does."""
+  paths = sorted(_named(folder), reverse=True)
+  for path in paths:
     try:
-      return read(path, like, without_replay)
+      return reading(path)
     except state_files.DamagedError as error:
       warn(f"warning: skipped a damaged checkpoint: {error}")
+  if paths:
+    raise state_files.DamagedError(f"no checkpoint in {folder} is whole")
   return None
 
 
@@ -233,6 +255,39 @@ def read(
   """
   kept = state_files.read_manifest(path)["about"].get("replay", True)
   return state_files.load(path, like if kept else without_replay(like))
+
+
+def newest_part(
+  folder: pathlib.Path,
+  part: str,
+  like: Tree,
+  warn: Callable[[str], None],
+) -> Tree:
+  """Reads a part of the newest state that is whole.
+
+  Args:
+    folder: where they lie.
+    part: its path, such as 'learning/params'.
+    like: its shapes.
+    warn: takes a sentence that somebody should read.
+
+  Returns:
+    It.
+
+  Raises:
+    DamagedError: if there is none.
+    MismatchError: if it is another program's.
+  """
+  found = newest_by(
+    folder, lambda path: state_files.load(path, like, part), warn
+  )
+  if found is None:
+    raise state_files.DamagedError(f"no checkpoint is in {folder}")
+  return found[0]
+
+
+def _name(steps: int) -> str:
+  return f"{steps:014d}"  # so that they sort
 
 
 def _named(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ _CODES = {
   signal.SIGUSR1: 143,
   signal.SIGUSR2: 143,
 }
+
+_TWICE = 2.0  # seconds within which a second signal is the same
 
 
 class StoppedError(Exception):
@@ -31,8 +34,9 @@ class StoppedError(Exception):
 class StopRequest:
   """Remembers that a run should end after its chunk; a context manager.
 
-  The first SIGINT, SIGTERM, SIGUSR1 or SIGUSR2 asks; a second one ends the
-  process at once. Chunks never depend on the clock, only on where to stop does.
+  The first SIGINT, SIGTERM, SIGUSR1 or SIGUSR2 asks; a SIGINT or SIGTERM some
+  seconds after it ends the process at once. How long a chunk is never depends
+  on the clock: only where a run stops does.
   """
 
   def __init__(self, max_seconds: float | None, started: float):
@@ -44,6 +48,7 @@ class StopRequest:
     """
     self._end = float("inf") if max_seconds is None else started + max_seconds
     self._signal: signal.Signals | None = None
+    self._asked_at = 0.0
     self._before: dict[signal.Signals, object] = {}
 
   def __enter__(self) -> StopRequest:
@@ -58,11 +63,16 @@ class StopRequest:
   def _note(self, number: int, frame: FrameType | None) -> None:
     del frame
     if self._signal is not None:
-      os._exit(_CODES[signal.Signals(number)])
-    self._signal = signal.Signals(number)
+      # A scheduler may signal a process and its group, or twice.
+      late = time.monotonic() - self._asked_at > _TWICE
+      if late and number in (signal.SIGINT, signal.SIGTERM):
+        os._exit(_CODES[signal.Signals(number)])
+      return
+    self._signal, self._asked_at = signal.Signals(number), time.monotonic()
     # Not by print: what it interrupts may be printing.
     message = f"\n{self._signal.name}: ending after this chunk; again: now\n"
-    os.write(sys.stderr.fileno(), message.encode())
+    with contextlib.suppress(OSError, ValueError):  # nobody may be reading
+      os.write(sys.stderr.fileno(), message.encode())
 
   def check(self, next_seconds: float = 0.0) -> tuple[str, int] | None:
     """Says whether to stop.

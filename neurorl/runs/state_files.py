@@ -77,19 +77,16 @@ def fetch(tree: Tree) -> list[Leaf]:
 
 def save(
   folder: pathlib.Path, leaves: list[Leaf], about: Mapping[str, Any]
-) -> str:
+) -> None:
   """Writes leaves, and JSON beside them, so that all or nothing is there.
 
   Args:
-    folder: must not exist.
+    folder: what is there already is replaced, once all is written.
     leaves: from `fetch`.
     about: kept with them.
 
-  Returns:
-    The checksum of the whole, of paths, shapes, dtypes and bytes.
-
   Raises:
-    OSError: if it cannot be written; nothing is left under the name.
+    OSError: if it cannot be written; what was there is there.
   """
   partial = folder.with_name(f".{folder.name}.partial")
   shutil.rmtree(partial, ignore_errors=True)
@@ -97,13 +94,16 @@ def save(
     partial.mkdir(parents=True)
     _write_arrays(partial / _ARRAYS, leaves)
     described = [_describe(leaf) for leaf in leaves]
-    digest = _digest(described)
-    manifest = {"leaves": described, "digest": digest, "about": dict(about)}
+    manifest = {
+      "leaves": described,
+      "digest": _digest(described),
+      "about": dict(about),
+    }
     with (partial / _MANIFEST).open("w") as file:
       json.dump(manifest, file)
       file.flush()
       os.fsync(file.fileno())
-    partial.rename(folder)
+    _put(partial, folder)
   except Exception as error:
     shutil.rmtree(partial, ignore_errors=True)
     if isinstance(error, OSError):
@@ -111,15 +111,28 @@ def save(
     # orbax says that a disk is full by errors of other kinds.
     first = (str(error).strip().splitlines() or [""])[0]
     raise OSError(f"{type(error).__name__}: {first[:200]}") from error
-  return digest
 
 
-def load(folder: pathlib.Path, like: Tree) -> tuple[Tree, dict[str, Any]]:
+def _put(partial: pathlib.Path, folder: pathlib.Path) -> None:
+  """Gives a folder its name, in place of what has it."""
+  old = folder.with_name(f".{folder.name}.old.partial")
+  shutil.rmtree(old, ignore_errors=True)
+  if folder.exists():
+    folder.rename(old)
+  partial.rename(folder)
+  shutil.rmtree(old, ignore_errors=True)
+
+
+def load(
+  folder: pathlib.Path, like: Tree, part: str = ""
+) -> tuple[Tree, dict[str, Any]]:
   """Reads what `save` wrote.
 
   Args:
     folder: as given to `save`.
     like: shapes and dtypes of the tree.
+    part: the path of a subtree, such as 'learning/params', if `like` is of that
+      alone.
 
   Returns:
     The tree, on the device, and what was kept with it.
@@ -129,11 +142,20 @@ def load(folder: pathlib.Path, like: Tree) -> tuple[Tree, dict[str, Any]]:
     MismatchError: if it was written of a tree of another shape.
   """
   manifest = read_manifest(folder)
-  stored = manifest["leaves"]
-  _check_same(folder, stored, like)
-  arrays = _read_arrays(folder / _ARRAYS, stored)
+  stored = {leaf["path"]: leaf for leaf in manifest["leaves"]}
+  wanted = [
+    f"{part}/{_name(path)}" if part else _name(path)
+    for path, _ in jax.tree_util.tree_leaves_with_path(like)
+  ]
+  inside = [x for x in stored.values() if x["path"].startswith(part)]
+  _check_same(
+    folder, inside, dict(zip(wanted, jax.tree.leaves(like), strict=True))
+  )
+  arrays = _read_arrays(folder / _ARRAYS, manifest["leaves"])
+  arrays = dict(zip(stored, arrays, strict=True))
   leaves = []
-  for described, array in zip(stored, arrays, strict=True):
+  for path in wanted:
+    described, array = stored[path], arrays[path]
     read = _describe(Leaf(described["path"], array, described["keys"]))
     if read != described:
       raise DamagedError(
@@ -255,7 +277,9 @@ def _read_arrays(
 
 
 def _check_same(
-  folder: pathlib.Path, stored: list[dict[str, Any]], like: Tree
+  folder: pathlib.Path,
+  stored: list[dict[str, Any]],
+  like: Mapping[str, jax.ShapeDtypeStruct],
 ) -> None:
   """Names the leaves in which a stored tree and a wanted one differ."""
   found = {}
@@ -264,9 +288,9 @@ def _check_same(
     shape = leaf["shape"][:-1] if leaf["keys"] else leaf["shape"]
     found[leaf["path"]] = f"{'key' if leaf['keys'] else leaf['dtype']}{shape}"
   wanted = {}
-  for path, leaf in jax.tree_util.tree_leaves_with_path(like):
+  for path, leaf in like.items():
     kind = "key" if _is_key(leaf) else leaf.dtype
-    wanted[_name(path)] = f"{kind}{list(leaf.shape)}"
+    wanted[path] = f"{kind}{list(leaf.shape)}"
   different = [
     f"{path}: {found.get(path, 'missing')}, not {wanted.get(path, 'expected')}"
     for path in {**wanted, **found}

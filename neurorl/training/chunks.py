@@ -5,12 +5,13 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from neurorl.runs import state_files
 from neurorl.training import executables
 from neurorl.training import program as program_lib
 from neurorl.training.evaluation import Reports
@@ -33,7 +34,7 @@ class Counters:
     chunk_steps: transitions of those.
     seconds: of the run before this process.
     first_update: seconds from the run's beginning to it; None before.
-    told: warnings that were given.
+    warned: of what, not to be repeated.
   """
 
   environment_steps: list[int]
@@ -45,7 +46,28 @@ class Counters:
   chunk_steps: int = 0
   seconds: float = 0.0
   first_update: float | None = None
-  told: list[str] = dataclasses.field(default_factory=list)
+  warned: list[str] = dataclasses.field(default_factory=list)
+
+
+def read_counters(about: Mapping[str, Any]) -> Counters:
+  """Reads the counters that are kept with a state.
+
+  Args:
+    about: what was kept.
+
+  Returns:
+    The counters.
+
+  Raises:
+    MismatchError: if another version of this library kept them.
+  """
+  try:
+    return Counters(**about["counters"])
+  except (TypeError, KeyError):
+    raise state_files.MismatchError(
+      "the checkpoint was written by another version of neurorl, "
+      f"{about.get('versions')}"
+    ) from None
 
 
 class Chunks:

@@ -126,7 +126,7 @@ def _debuggable(jobs: Mapping[str, Any]) -> dict[str, Executable]:
   JAX names the operation that made a NaN only for functions that it may run
   once more: neither compiled ahead of time nor donated to.
   """
-  functions = {name: _jitted(job[0]) for name, job in jobs.items()}
+  functions = {name: compiled_anyway(job[0]) for name, job in jobs.items()}
   plain, collecting = jobs["run_chunk"][0], functions["run_chunk"]
   functions["run_chunk"] = lambda state, iterations, learns: (
     plain if learns else collecting
@@ -139,13 +139,22 @@ def _debuggable(jobs: Mapping[str, Any]) -> dict[str, Executable]:
   return executables
 
 
-def _jitted(function: Callable) -> Callable:
-  """Compiles a function even where compilation is disabled."""
-  jitted = jax.jit(function)
+def compiled_anyway(function: Callable) -> Callable:
+  """Compiles a function where compilation is disabled and NaNs are errors.
+
+  Args:
+    function: of arrays, always of the same shapes.
+
+  Returns:
+    The same, compiled when it is first called; its NaNs are let through.
+  """
+  made = []
 
   def call(*arguments):
-    with jax.disable_jit(False):
-      return jitted(*arguments)
+    with jax.disable_jit(False), jax.debug_nans(False):
+      if not made:
+        made.append(compile_(jax.jit(function).lower(*arguments)))
+      return made[0](*arguments)
 
   return call
 

@@ -8,22 +8,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-import shutil
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+
 from neurorl.logging_types import RunInfo
-from neurorl.runs import keeping, state_files
-from neurorl.runs.directory import Beginning
+from neurorl.runs import description, keeping, state_files
+from neurorl.runs.files import write_whole
 from neurorl.runs.signals import StoppedError, StopRequest
-from neurorl.training import chunks, rows, statistics
+from neurorl.training import chunks, learner, rows, summaries
 from neurorl.training import program as program_lib
-from neurorl.training.evaluation import EpisodeReport, Reports
+from neurorl.training.evaluation import Reports
 from neurorl.training.experiment import Experiment
 from neurorl.training.rows import TrainingError
 from neurorl.training.telling import Told
+from neurorl.types import Params
 
 # A scheduler that stops a run often waits for half a minute.
 _LONG_CHUNK = 10.0
@@ -33,14 +35,14 @@ class Start(NamedTuple):
   """How a run begins, and what may end it.
 
   Attributes:
-    beginning: with nothing, from a checkpoint, or from its weights alone.
-    checkpoints: where it lies; None for the run's own folder.
+    resumes: whether it goes on from the newest checkpoint of its folder.
+    weights: parameters to begin with, of all seeds; None for fresh ones.
     stop: asks to end early; None for never.
     started: `time.time()` when the process began; None for now.
   """
 
-  beginning: Beginning = "anew"
-  checkpoints: pathlib.Path | None = None
+  resumes: bool = False
+  weights: Params | None = None
   stop: StopRequest | None = None
   started: float | None = None
 
@@ -67,6 +69,7 @@ def run(
       are not what was seen; the state of before the chunk is kept in `crash/`.
     StoppedError: if it was asked to end early; its state is kept.
     MismatchError: if the checkpoint is of another program.
+    DamagedError: if no checkpoint is whole.
   """
   host = _Host(experiment, program, run_dir, start or Start())
   host.begin()
@@ -101,7 +104,7 @@ class _Host:
         program_lib.without_buffer,
         self._warn,
       )
-    self._told: Told | None = None
+    self._loggers: Told | None = None
     self._final_reports: Reports = {}
     self._longest = 0.0
 
@@ -112,10 +115,10 @@ class _Host:
     return result
 
   def _warn(self, message: str) -> None:
-    if self._told is None:
+    if self._loggers is None:
       print(message, file=sys.stderr, flush=True)
     else:
-      self._told.warn(message)
+      self._loggers.warn(message)
 
   def begin(self) -> None:
     """Makes the first state, or reads the one to go on from."""
@@ -133,22 +136,33 @@ class _Host:
       len(self.chunks.seeds),
       self.chunks.steps,
     )
-    self._told = Told(self._experiment.loggers, info)
+    self._loggers = Told(self._experiment.loggers, info)
+    if self._start.weights is not None and self._keeper is not None:
+      self._save()  # what a kill would lose is nowhere else
 
   def _origin(self):
     """The state that this process begins with; sets the counters."""
     self.chunks.counters = self.chunks.first_counters()
-    if self._start.beginning == "anew":
-      return self._timed("compile and initialise", self.chunks.first_state)
-    folder = self._start.checkpoints or self._folder
-    found = self._timed("read a checkpoint", lambda: self._newest(folder))
-    if found is None:
-      self._warn(f"no whole checkpoint is in {folder}: the run begins anew")
-      return self.chunks.first_state()
-    state, about = found
-    if self._start.beginning == "params_only":
-      return _with_params(self.chunks.first_state(), state)
-    counters = chunks.Counters(**about["counters"])
+    found = None
+    if self._start.resumes:
+      found = self._timed("read a checkpoint", self._newest)
+      if found is None:
+        self._warn(f"no checkpoint is in {self._folder}: the run begins anew")
+    if found is not None:
+      return self._resume(*found)
+    state = self._timed("compile and initialise", self.chunks.first_state)
+    if self._start.weights is None:
+      return state
+    learning = learner.with_params(state.learning, self._start.weights)
+    return state._replace(learning=learning)
+
+  def _resume(self, state, about: dict[str, Any]):
+    counters = chunks.read_counters(about)
+    if about.get("versions") != description.library_versions():
+      self._warn(
+        f"warning: the checkpoint was written by {about.get('versions')}, and "
+        f"this is {description.library_versions()}: numbers may differ"
+      )
     if state.buffer == ():
       # What was replayed is collected again.
       state = state._replace(buffer=self.chunks.first_state().buffer)
@@ -164,9 +178,9 @@ class _Host:
     self._warn(f"resumed at {self.chunks.steps:,} steps")
     return state
 
-  def _newest(self, folder: pathlib.Path):
+  def _newest(self):
     return keeping.newest(
-      folder, self.chunks.shapes, program_lib.without_buffer, self._warn
+      self._folder, self.chunks.shapes, program_lib.without_buffer, self._warn
     )
 
   def stop_if_asked(self) -> None:
@@ -177,6 +191,7 @@ class _Host:
       return
     why, code = asked
     kept = ""
+    self._loggers.write([])  # what they owe
     if self._keeper is not None:
       self._save()
       self._keeper.wait()
@@ -196,7 +211,7 @@ class _Host:
       counters.first_update = time.time() - self._begun
     output, seconds = self.chunks.run(iterations, learn)
     if self._keeper is not None and not self._longest:
-      self._keeper.prepare()  # while the device is at work
+      self._keeper.prepare()  # beside the chunks to come
     self._longest = max(self._longest, seconds)
     found = rows.make(
       output,
@@ -211,25 +226,24 @@ class _Host:
       row["steps_per_second"] = float(output.tally.transitions.sum()) / seconds
     rows.check(found)
     self._evaluate_if_due(found)
-    rows.check(found)
-    self._tell(found, seconds)
+    self._log(found, seconds)
     if self._keeper is not None and self._keeper.due(self.chunks.steps):
       self._save()
 
-  def _tell(self, found, seconds: float) -> None:
-    told = set(self.chunks.counters.told)
-    messages = rows.support_warnings(found, told)
-    if seconds > _LONG_CHUNK and "chunk" not in told:
-      told.add("chunk")
+  def _log(self, found, seconds: float) -> None:
+    warned = set(self.chunks.counters.warned)
+    messages = rows.support_warnings(found, warned)
+    if seconds > _LONG_CHUNK and "chunk" not in warned:
+      warned.add("chunk")
       messages.append(
         f"warning: a chunk took {seconds:.0f} s, and a signal is answered "
         "after a chunk: turn down train.steps_per_chunk = "
         f"{self._experiment.steps_per_chunk}"
       )
-    self.chunks.counters.told = sorted(told)
+    self.chunks.counters.warned = sorted(warned)
     for message in messages:
       self._warn(message)
-    self._told.write(found)
+    self._loggers.write(found)
 
   def _evaluate_if_due(self, found: list[dict[str, float]]) -> None:
     every = self._experiment.evaluator.every_steps
@@ -241,6 +255,7 @@ class _Host:
       counters.next_evaluation += every
     self._final_reports = self.chunks.evaluate()
     rows.add_reports(found, self._final_reports)
+    rows.check(found)
     if self._keeper is not None:
       report = self._final_reports["evaluation"]
       score = float(report.episode_return.mean())
@@ -249,7 +264,10 @@ class _Host:
   def _about(self) -> dict[str, Any]:
     seconds = time.time() - self._begun
     counters = dataclasses.replace(self.chunks.counters, seconds=seconds)
-    return {"counters": dataclasses.asdict(counters)}
+    return {
+      "counters": dataclasses.asdict(counters),
+      "versions": description.library_versions(),
+    }
 
   def _save(self) -> None:
     self._keeper.save(self.chunks.state, self.chunks.steps, self._about())
@@ -261,26 +279,38 @@ class _Host:
     is repeated from its last checkpoint, or its beginning.
 
     Returns:
-      Where it is.
+      Where it is, or why it is not.
     """
     bad = self.chunks.counters.iterations
     self._warn("working out the state of before that chunk")
+    try:
+      return self._save_crash(bad)
+    except (OSError, jax.errors.JaxRuntimeError, StoppedError) as error:
+      first = (str(error).splitlines() or [""])[0]
+      return f"the state of before that chunk could not be kept ({first})"
+
+  def _save_crash(self, bad: int) -> str:
+    replay = self._keeper and self._experiment.checkpoints.replay
+    if self._start.resumes and not replay:
+      return "the state of before is unknown, since replay is not kept"
+    self.chunks.state = None  # there may be no room for two
     found = None
-    if self._keeper is not None and self._experiment.checkpoints.replay:
+    if replay:
       self._keeper.wait()
-      found = self._newest(self._folder)
+      found = self._newest()
     if found is None:
       self.chunks.state = self._origin()
     else:
       self.chunks.state, about = found
-      self.chunks.counters = chunks.Counters(**about["counters"])
+      self.chunks.counters = chunks.read_counters(about)
     for iterations, learn in self.chunks.plan():
       if self.chunks.counters.iterations + iterations >= bad:
         break
+      if self._start.stop and self._start.stop.check():
+        raise StoppedError("ended meanwhile", 143)
       self.chunks.run(iterations, learn)
     about = {**self._about(), "iterations": iterations, "learn": learn}
     folder = self._run_dir / "crash"
-    shutil.rmtree(folder, ignore_errors=True)
     state_files.save(folder, state_files.fetch(self.chunks.state), about)
     return (
       f"the state of before that chunk is in {folder}; the same command with "
@@ -294,44 +324,17 @@ class _Host:
     if self._keeper is not None:
       self._save()
       self._keeper.wait()
-    summary = self._summary()
+    summary = summaries.make(
+      self.chunks,
+      self._final_reports,
+      seconds=time.time() - self._begun,
+      seconds_saving=self._keeper.seconds if self._keeper else 0.0,
+      startup=self._laps,
+    )
     text = json.dumps(summary, indent=2, allow_nan=False)
     try:
-      (self._run_dir / "summary.json").write_text(text + "\n")
+      write_whole(self._run_dir / "summary.json", text + "\n")
     except OSError as error:
       self._warn(f"warning: summary.json cannot be written ({error})")
-    self._told.finish(summary)
+    self._loggers.finish(summary)
     return summary
-
-  def _summary(self) -> dict[str, Any]:
-    counters, seeds = self.chunks.counters, self.chunks.seeds
-    seconds = max(counters.chunk_seconds, 1e-9)
-    return {
-      "environment_steps": sum(counters.environment_steps),
-      "budget_steps": self.chunks.budget * len(seeds),
-      "learner_updates": counters.updates * len(seeds),
-      "seconds": time.time() - self._begun,
-      "seconds_to_first_update": counters.first_update,
-      "seconds_saving": self._keeper.seconds if self._keeper else 0.0,
-      "steps_per_second": counters.chunk_steps / seconds,
-      "startup": self._laps,
-      "seeds": list(seeds),
-      **{name: _summarise(x) for name, x in self._final_reports.items()},
-    }
-
-
-def _with_params(fresh, state):
-  """A first state with the weights of another."""
-  learning = fresh.learning._replace(
-    params=state.learning.params, target_params=state.learning.target_params
-  )
-  return fresh._replace(learning=learning)
-
-
-def _summarise(report: EpisodeReport) -> dict[str, Any]:
-  return {
-    "episode_return": statistics.summarise(report.episode_return),
-    "episode_length": float(report.episode_length.mean()),
-    "episodes": int(report.capped.size),
-    "capped": int(report.capped.sum()),
-  }

@@ -99,6 +99,21 @@ def init(
   )
 
 
+def with_params(learning: Learning, params: Params) -> Learning:
+  """Returns what learning begins with, had it other parameters.
+
+  Args:
+    learning: of a run that begins.
+    params: such as another run's.
+  """
+  # Copies: what is shared cannot be donated.
+  target_params = learning.target_params
+  if target_params != ():
+    target_params = jax.tree.map(jnp.copy, params["agent"])
+  params = jax.tree.map(jnp.copy, params)
+  return learning._replace(params=params, target_params=target_params)
+
+
 def make(
   agent: Agent,
   loss: Loss,

@@ -56,6 +56,10 @@ def without_buffer(state: LoopState) -> LoopState:
   return state._replace(buffer=())
 
 
+# Where a state's parameters are, as checkpoints name it.
+PARAMS = "learning/params"
+
+
 class ChunkOutput(NamedTuple):
   """What a chunk did, `[]` each.
 

@@ -33,8 +33,11 @@ class Told:
 
   def warn(self, message: str) -> None:
     """Hands on a sentence that somebody should read."""
-    for i, logger in enumerate(self._loggers):
+    warning = [x for x in enumerate(self._loggers) if x[1].warn is not None]
+    for i, logger in warning:
       self._try(i, lambda: logger.warn(message))  # noqa: B023
+    if not warning:
+      print(message, file=sys.stderr, flush=True)
 
   def finish(self, summary: Mapping[str, Any]) -> None:
     """Hands on the summary, and what is owed."""

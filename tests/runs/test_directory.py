@@ -16,6 +16,7 @@ def opened(path, identity=RUN, **settings):
 def _unfinished(tmp_path):
   path = tmp_path / "run"
   opened(path).lock.close()
+  (path / "config.gin").write_text("")
   (path / "metrics.csv").write_text("rows")
   (path / "checkpoints").mkdir()
   return path
@@ -32,7 +33,6 @@ def test_a_new_folder_and_an_empty_one_begin_anew(tmp_path):
 def test_the_same_run_is_gone_on_with(unfinished):
   found = opened(unfinished)
   assert found.beginning == "resume"
-  assert found.checkpoints == unfinished / "checkpoints"
   assert (unfinished / "metrics.csv").read_text() == "rows"
   found.lock.close()
 
@@ -84,13 +84,18 @@ def test_never(unfinished):
 def test_weights_alone(unfinished):
   found = opened(unfinished, resume="params_only")
   assert found.beginning == "params_only"
-  assert found.checkpoints == unfinished / "before-0" / "checkpoints"
-  assert found.checkpoints.is_dir()
+  assert (unfinished / "before-0" / "checkpoints").is_dir()
   assert not (unfinished / "metrics.csv").exists()
   found.lock.close()
-  (unfinished / "metrics.csv").write_text("rows")
+  # A queue repeats the command that began the run: it goes on.
+  (unfinished / "config.gin").write_text("")
   again = opened(unfinished, resume="params_only")
-  assert again.checkpoints == unfinished / "before-1" / "checkpoints"
+  assert again.beginning == "resume"
+  again.lock.close()
+  other = RUN._replace(settings={"train.seed": "1"})
+  again = opened(unfinished, other, resume="params_only")
+  assert again.beginning == "params_only"
+  assert (unfinished / "before-1" / "config.gin").exists()
   again.lock.close()
 
 
@@ -109,7 +114,7 @@ def test_what_is_no_run_is_never_touched(tmp_path):
 
 
 def test_settings_that_cannot_be_read(unfinished):
-  (unfinished / "settings.json").write_text("{")
+  (unfinished / "run.json").write_text("{")
   with pytest.raises(ValueError, match="cannot be read"):
     opened(unfinished)
 

@@ -70,6 +70,54 @@ def test_a_damaged_one_is_named_and_the_one_before_is_taken(tmp_path):
   assert kept.newest()[1]["at"] == 2
 
 
+def test_where_none_is_whole_nothing_is_taken(tmp_path):
+  kept = Kept(tmp_path)
+  kept.save(1)
+  (tmp_path / f"{1:014d}" / "manifest.json").unlink()
+  with pytest.raises(
+    state_files.DamagedError, match=r"no checkpoint in .* whole"
+  ):
+    kept.newest()
+
+
+def test_what_is_newer_than_now_goes_when_something_is_written(tmp_path):
+  Kept(tmp_path, keep=2).save(50, 60)
+  again = Kept(tmp_path, keep=2)  # begun anew, or gone on with from 20
+  again.save(10)
+  assert again.names() == [10]
+  again.save(20, 30)
+  assert again.names() == [20, 30]
+
+
+def test_nothing_is_written_twice(tmp_path, monkeypatch):
+  kept = Kept(tmp_path)
+  kept.keeper.resumed(7, {})
+  written = []
+  monkeypatch.setattr(state_files, "save", lambda *_: written.append(1))
+  kept.save(7)
+  assert not written
+  kept.save(8, 8)
+  assert len(written) == 1
+
+
+def test_what_is_there_stays_until_the_new_is_whole(tmp_path, monkeypatch):
+  folder = tmp_path / "x"
+  leaves = state_files.fetch(state(1))
+  state_files.save(folder, leaves, {"at": 1})
+
+  def full(*_):
+    raise OSError(28, "No space left on device")
+
+  monkeypatch.setattr(state_files, "_write_arrays", full)
+  with pytest.raises(OSError):
+    state_files.save(folder, leaves, {"at": 2})
+  assert state_files.load(folder, LIKE)[1] == {"at": 1}
+  monkeypatch.undo()
+  state_files.save(folder, leaves, {"at": 2})
+  assert state_files.load(folder, LIKE)[1] == {"at": 2}
+  assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
 def test_nothing_is_found_where_nothing_is(tmp_path):
   assert Kept(tmp_path / "nowhere").newest() is None
 

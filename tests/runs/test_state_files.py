@@ -121,6 +121,27 @@ def test_another_programs_state_is_refused_by_leaf(saved):
   assert "a/half: bfloat16[3], not expected" in message
 
 
+def test_a_part_is_read_by_its_path(saved):
+  like = {"layer/w": jax.ShapeDtypeStruct((300, 200), jnp.float32)}
+  whole = jax.eval_shape(tree).a
+  found, _ = state_files.load(saved, whole, "a")
+  jax.tree.map(_same, found, tree().a)
+  with pytest.raises(
+    state_files.MismatchError, match=r"a/complex.*not expected"
+  ):
+    state_files.load(saved, like, "a")
+
+
+def test_leaves_are_found_by_path_not_by_order(saved):
+  class Turned(NamedTuple):
+    b: object
+    a: object
+
+  like = jax.eval_shape(tree)
+  found, _ = state_files.load(saved, Turned(like.b, like.a))
+  jax.tree.map(_same, found.a, tree().a)
+
+
 def test_what_cannot_be_written_leaves_nothing(tmp_path):
   (tmp_path / "file").write_text("")
   with pytest.raises(OSError):

@@ -11,12 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurorl import loggers, losses, training
+from neurorl import loading, loggers, losses, training
 from neurorl.logging_types import Logger
 from neurorl.loss_types import TermOutput
 from neurorl.runs import keeping, state_files
 from neurorl.training import chunks, debugging, host, rows
-from neurorl.training import program as program_lib
 from tests import small
 
 SETTINGS = keeping.checkpoints(every_minutes=None, every_steps=150, keep=2)
@@ -66,7 +65,9 @@ def _result(folder):
 def _run(experiment, folder, beginning="anew"):
   folder.mkdir(exist_ok=True)
   program = training.build(experiment)
-  return host.run(experiment, program, folder, host.Start(beginning))
+  return host.run(
+    experiment, program, folder, host.Start(beginning == "resume")
+  )
 
 
 @pytest.mark.parametrize("file", ["qlearning.gin", "alphazero.gin", "ppo.gin"])
@@ -122,15 +123,23 @@ def test_damaged_checkpoints_are_named_and_the_run_is_the_same(
   assert _result(run) == _result(tmp_path / "alone")
 
 
-def test_where_every_checkpoint_is_damaged_the_run_begins_anew(
-  half, tmp_path, capsys
+def test_where_every_checkpoint_is_damaged_nothing_is_overwritten(
+  half, tmp_path
 ):
   run = _copy(half, tmp_path)
+  before = (run / "metrics.csv").read_text()
   for folder in (run / "checkpoints").glob("[0-9]*"):
     (folder / "manifest.json").unlink()
+  with pytest.raises(state_files.DamagedError, match="no checkpoint in"):
+    _run(_experiment("dqn.gin"), run, "resume")
+  assert (run / "metrics.csv").read_text() == before
+
+
+def test_without_any_checkpoint_the_run_begins_anew(half, tmp_path, capsys):
+  run = _copy(half, tmp_path)
+  shutil.rmtree(run / "checkpoints")
   _run(_experiment("dqn.gin"), run, "resume")
-  told = capsys.readouterr().err
-  assert told.count("skipped a damaged") == 2 and "begins anew" in told
+  assert "begins anew" in capsys.readouterr().err
   _run(_experiment("dqn.gin"), tmp_path / "alone")
   assert _result(run) == _result(tmp_path / "alone")
 
@@ -178,17 +187,15 @@ def test_weights_alone_begin_a_run_of_their_own(half, tmp_path, states):
   checkpoints = half / "run" / "checkpoints"
   experiment = _experiment("dqn.gin")
   program = training.build(experiment)
-  shapes = chunks.Chunks(experiment, program).shapes
-  stored, about = keeping.newest(
-    checkpoints, shapes, program_lib.without_buffer, print
-  )
-  assert about["counters"]["updates"] > 0
-  start = host.Start("params_only", checkpoints)
-  host.run(experiment, program, tmp_path, start)
+  weights = loading.weights(checkpoints, experiment, program)
+  host.run(experiment, program, tmp_path, host.Start(weights=weights))
   iterations, first = states[0]
   assert iterations == 0 and first.updates[0] == 0
-  _assert_equal(first.params, stored.learning.params)
-  _assert_equal(first.target_params, stored.learning.target_params)
+  fresh = program.init(jax.random.split(jax.random.key(0))[0]).learning
+  with pytest.raises(AssertionError):
+    _assert_equal(first.target_params, fresh.target_params)
+  _assert_equal(first.params, weights)
+  _assert_equal(first.target_params, weights["agent"])
   rows_of_it = _result(tmp_path)[1]
   assert int(rows_of_it[-1]["budget_steps"]) == 1_200
 
