@@ -63,8 +63,8 @@ def _steps_done(run_dir: pathlib.Path) -> int:
 
 def _disturb(
   command: list[str], run_dir: pathlib.Path, number: int, moment: float
-) -> str:
-  """Ends a run some time after it began, or went on; returns what happened."""
+) -> bool:
+  """Ends a run some time after it began, or went on; says whether it did."""
   process = subprocess.Popen(
     command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
   )
@@ -78,10 +78,14 @@ def _disturb(
   expected = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15)}[number]
   if process.returncode not in (*expected, 0):
     raise SystemExit(f"{name}: exit {process.returncode}:\n{stderr}")
-  ended = "had finished" if process.returncode == 0 else "ended"
-  return (
-    f"{name} after {moment:.1f} s: {ended} at {_steps_done(run_dir):,} steps"
+  landed = process.returncode != 0
+  saving = any((run_dir / "checkpoints").glob(".*.partial"))
+  print(
+    f"{name} after {moment:.1f} s: {'ended' if landed else 'had finished'} at "
+    f"{_steps_done(run_dir):,} steps{', while saving' if saving else ''}",
+    flush=True,
   )
+  return landed
 
 
 def _result(run_dir: pathlib.Path) -> tuple[str, list[dict[str, str]]]:
@@ -108,8 +112,9 @@ def _verify(file: str, folder: pathlib.Path) -> bool:
   command = _command(file, run_dir)
   # So that they fall over the whole of it, start-up included.
   longest = 5.0 + 2.0 * alone / len(ends)
+  landed = 0
   for number in ends:
-    print(_disturb(command, run_dir, number, rng.uniform(0.5, longest)))
+    landed += _disturb(command, run_dir, number, rng.uniform(0.5, longest))
     if (run_dir / "summary.json").exists():
       break
   if not (run_dir / "summary.json").exists():
@@ -119,11 +124,14 @@ def _verify(file: str, folder: pathlib.Path) -> bool:
   )
   same = digest == other and rows == others
   print(
-    f"{file}: state {digest[:16]} and {other[:16]}, {len(rows)} and "
-    f"{len(others)} rows: {'the same' if same else 'DIFFERENT'}",
+    f"{file}: ended {landed} times of {len(ends)}; state {digest[:16]} and "
+    f"{other[:16]}, {len(rows)} and {len(others)} rows: "
+    f"{'the same' if same else 'DIFFERENT'}",
     flush=True,
   )
-  return same
+  if landed < len(ends):
+    print("it finished before every end had come: take more --steps")
+  return same and landed == len(ends)
 
 
 def main(_) -> None:
