@@ -102,19 +102,22 @@ def _result(run_dir: pathlib.Path) -> tuple[str, list[dict[str, str]]]:
 
 def _verify(file: str, folder: pathlib.Path) -> bool:
   """Trains a file both ways, and says whether the results are the same."""
-  begun = time.time()
   _train(_command(file, folder / "alone"))
-  alone = time.time() - begun
+  summary = json.loads((folder / "alone" / "summary.json").read_text())
+  startup = summary["seconds_to_first_update"]
+  training = summary["seconds"] - startup
   rng = random.Random(f"{_SEED.value} {file}")
   ends = [signal.SIGKILL] * _KILLS.value + [signal.SIGTERM] * _TERMS.value
   rng.shuffle(ends)
   run_dir = folder / "disturbed"
   command = _command(file, run_dir)
-  # So that they fall over the whole of it, start-up included.
-  longest = 5.0 + 2.0 * alone / len(ends)
+  # One in a few falls into the start, the others share what is to be trained.
+  longest = 1.2 * startup + 1.5 * training / len(ends)
   landed = 0
   for number in ends:
-    landed += _disturb(command, run_dir, number, rng.uniform(0.5, longest))
+    landed += _disturb(
+      command, run_dir, number, rng.uniform(0.6 * startup, longest)
+    )
     if (run_dir / "summary.json").exists():
       break
   if not (run_dir / "summary.json").exists():
