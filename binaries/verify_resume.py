@@ -112,7 +112,7 @@ def _verify(file: str, folder: pathlib.Path) -> bool:
   run_dir = folder / "disturbed"
   command = _command(file, run_dir)
   # One in a few falls into the start, the others share what is to be trained.
-  longest = 1.2 * startup + 1.5 * training / len(ends)
+  longest = 1.2 * startup + 0.6 * training / len(ends)
   landed = 0
   for number in ends:
     landed += _disturb(
