@@ -41,6 +41,10 @@ _OUT = flags.DEFINE_string(
 
 def _evaluate(command: command_line.Command) -> None:
   config = command.config
+  if _OUT.value and not pathlib.Path(_OUT.value).resolve().parent.is_dir():
+    raise command_line.CommandError(
+      f"cannot write to {_OUT.value}: its folder does not exist", 2
+    )
   run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
   experiment = command_line.build(config.call, config)
   with compilation.settings(debug=False):
@@ -82,9 +86,7 @@ def _play(evaluator, experiment, agents):
 def _write(run_dir: pathlib.Path, agents, reports) -> None:
   """Prints a summary, and keeps it and every episode."""
   steps = sum(agent.environment_steps for agent in agents) // len(agents)
-  out = pathlib.Path(
-    _OUT.value or run_dir / f"evaluation-{_POLICY.value}-{steps}.csv"
-  )
+  out = pathlib.Path(_OUT.value or _fresh(run_dir, steps))
   summaries = {}
   try:
     with out.open("w", newline="") as file:
@@ -109,6 +111,13 @@ def _write(run_dir: pathlib.Path, agents, reports) -> None:
     )
     print(f"  mean {score['mean']:.3f}; per seed {seeds}")
   print(f"  after {steps:,} environment steps; episodes in {out}")
+
+
+def _fresh(run_dir: pathlib.Path, steps: int) -> pathlib.Path:
+  """A name that no earlier evaluation has."""
+  name = f"evaluation-{_POLICY.value}-{steps}"
+  taken = len(list(run_dir.glob(f"{name}*.csv")))
+  return run_dir / f"{name}{f'-{taken}' if taken else ''}.csv"
 
 
 def _episodes(name: str, agents, report):

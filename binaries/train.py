@@ -115,8 +115,10 @@ def _guarded(function: Callable[[], object]) -> None:
   except (state_files.MismatchError, state_files.DamagedError) as error:
     raise command_line.CommandError(str(error), 2) from error
   except (rows.TrainingError, FloatingPointError) as error:
+    command_line.show_traceback()
     first = str(error).strip().splitlines()[0]
-    raise command_line.CommandError(first, 3) from error
+    where = debugging.place(error)
+    raise command_line.CommandError(first + where, 3) from error
   except (OSError, jax.errors.JaxRuntimeError) as error:
     lines = f"{type(error).__name__}: {error}".strip().splitlines()
     # What an environment's own Python raised comes last.

@@ -130,10 +130,10 @@ def build(function: Callable[[], object], config: config_lib.Config):
   except config_lib.ConfigError:
     raise
   except ValueError as error:
-    _show_traceback()
+    show_traceback()
     raise CommandError(config.locate(str(error)), 2) from error
   except Exception as error:
-    _show_traceback()
+    show_traceback()
     raise CommandError(
       f"the parts do not fit: {type(error).__name__}: "
       f"{str(error).strip().splitlines()[0] if str(error) else ''}\n"
@@ -167,7 +167,7 @@ def _main(
   try:
     config = config_lib.load(files, _GIN_BINDINGS.value)
   except config_lib.ConfigError:
-    _show_traceback()
+    show_traceback()
     raise
   for note in config.notes:
     print(f"note: {note}", file=sys.stderr)
@@ -231,7 +231,8 @@ def _plain_flags(argv: Sequence[str]) -> list[str]:
   return rest
 
 
-def _show_traceback() -> None:
+def show_traceback() -> None:
+  """Prints where the current error arose, if --traceback asks for it."""
   if _TRACEBACK.value:
     import traceback
 

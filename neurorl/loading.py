@@ -129,7 +129,9 @@ def weights(
   """
   like = _shapes(experiment, program)
   try:
-    return keeping.newest_part(checkpoints, program_lib.PARAMS, like, _warn)
+    found = keeping.newest_part(checkpoints, program_lib.PARAMS, like, _warn)
+    _warn(f"begins with the weights in {checkpoints}")
+    return found
   except state_files.DamagedError as error:
     raise ValueError(str(error)) from error
 

@@ -170,6 +170,22 @@ REFUSED = [
   (_own_files, ("--overwrite",), ["and no run"]),
   (_unfinished, ("--resume=maybe",), ["--resume", "auto|never|params_only"]),
   (_nothing, ("--max_seconds=-1",), ["--max_seconds"]),
+  (
+    _unfinished,
+    ("--resume=params_only", "--overwrite"),
+    ["begins with what --overwrite removes"],
+  ),
+  (
+    _nothing,
+    ("--resume=params_only", "--run_dir=nowhere"),
+    ["no run is in --run_dir=nowhere"],
+  ),
+  (
+    _unfinished,
+    ("--resume=params_only", "--gin.mlp.hidden_sizes=(16,)"),
+    ["learning/params/agent/mlp/linear_0/b: float32[1, 8], not float32[1, 16]"],
+  ),
+  (_nothing, ("--debug",), ["+ --debug = True"]),
   (_nothing, ("--gin.checkpoints.keep=0",), ["keep must be above 0, got 0"]),
   (
     _nothing,
@@ -314,6 +330,19 @@ def test_what_goes_wrong_in_training(bindings, said, tmp_path):
   assert last.startswith("error: ") and re.search(said, last), done.stderr
   # JAX shows where a user's own simulator raised.
   assert "Traceback" not in done.stderr or "crashed" in said
+
+
+def test_a_run_that_went_wrong_is_debugged(tmp_path):
+  bad = (*SMALL, "--gin_bindings=optimizer.learning_rate = 1e30")
+  done = processes.train(*bad, cwd=tmp_path)
+  assert done.returncode == 3 and "run/crash" in done.stderr, done.stderr
+  done = processes.train(*bad, "--debug", cwd=tmp_path)
+  assert done.returncode == 3, done.stderr
+  assert "repeating a chunk of" in done.stdout
+  assert re.search(r"\((nan|inf)\) encountered in \w+", done.stderr), (
+    done.stderr
+  )
+  assert re.search(r"neurorl/\w+/\w+\.py:\d+ in ", done.stderr), done.stderr
 
 
 def test_a_full_disk_ends_nothing(whole, tmp_path):

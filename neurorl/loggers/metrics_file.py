@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import pathlib
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 from neurorl.logging_types import Logger, LoggerRecipe, RunInfo
@@ -53,6 +54,8 @@ def begin(path: pathlib.Path, columns: Sequence[str], resumed_at: int) -> None:
     resumed_at: budget steps of the last row to keep; 0 for none.
   """
   kept = []
+  if resumed_at and not path.exists():
+    print(f"warning: {path} is gone; it begins again", file=sys.stderr)
   if resumed_at and path.exists():
     with path.open(newline="", errors="replace") as file:
       kept = [row for row in csv.DictReader(file) if _steps(row) <= resumed_at]

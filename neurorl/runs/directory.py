@@ -68,11 +68,17 @@ def inspect(
   Raises:
     ValueError: if it may not begin there.
   """
-  if path is None:
-    return "anew"
-  run_dir = pathlib.Path(path).expanduser()
-  found = _visible(run_dir)
+  if resume == "params_only" and overwrite:
+    raise ValueError(
+      "--resume=params_only begins with what --overwrite removes; give one"
+    )
+  run_dir = pathlib.Path(path or "").expanduser()
+  found = _visible(run_dir) if path else []
   if not found:
+    if resume == "params_only":
+      raise ValueError(
+        f"--resume=params_only: no run is in --run_dir={path or ''}"
+      )
     return "anew"
   if not _is_run(run_dir):
     raise ValueError(
@@ -173,8 +179,19 @@ def _check_same_run(
       f"--run_dir={path} holds a run of another configuration:\n  "
       + "\n  ".join(shown)
       + "\nname another folder; or --resume=params_only begins anew with its "
-      "weights, --overwrite without"
+      "weights, --overwrite without" + _why_not_longer(lines, identity)
     )
+
+
+def _why_not_longer(lines: Sequence[str], identity: Identity) -> str:
+  length = "train.total_steps"
+  only = all(line[2:].startswith(f"{length} ") for line in lines)
+  if not only or length not in identity.settings:
+    return ""
+  return (
+    "\na run can be made longer where no schedule, and no component of your "
+    f"own, depends on {length}; one does"
+  )
 
 
 def _is_run(run_dir: pathlib.Path) -> bool:

@@ -300,6 +300,5 @@ def _check_same(
     more = len(different) - 5
     shown = [*different[:5], *([f"and {more} more"] if more > 0 else [])]
     raise MismatchError(
-      f"{folder} was written by another program, or of other shapes:\n  "
-      + "\n  ".join(shown)
+      f"{folder} does not fit this configuration:\n  " + "\n  ".join(shown)
     )
