@@ -805,7 +805,7 @@ def test_the_text_shows_places_and_defaults(name):
   text = config.load([name], ["SEED = 7"]).text("One\nTwo")
   assert text.startswith("# One\n# Two\n")
   assert "SEED = 7  # command line\n" in text
-  assert "steps_per_chunk = 10000  (default)" in text
+  assert "max_steps = 10000  (default)" in text
   # Where a variant does not say it, the file that it stems from does.
   includes = re.compile("^include '(.*)'$", re.M)
   while (parent := includes.findall((GIN_CONFIGS / name).read_text())[0]) != (

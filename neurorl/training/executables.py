@@ -126,7 +126,7 @@ def _debuggable(jobs: Mapping[str, Any]) -> dict[str, Executable]:
   JAX names the operation that made a NaN only for functions that it may run
   once more: neither compiled ahead of time nor donated to.
   """
-  functions = {name: compiled_anyway(job[0]) for name, job in jobs.items()}
+  functions = {name: _jitted(job[0]) for name, job in jobs.items()}
   plain, collecting = jobs["run_chunk"][0], functions["run_chunk"]
   functions["run_chunk"] = lambda state, iterations, learns: (
     plain if learns else collecting
@@ -137,6 +137,17 @@ def _debuggable(jobs: Mapping[str, Any]) -> dict[str, Executable]:
     pending.set_result(function)
     executables[name] = Executable(pending)
   return executables
+
+
+def _jitted(function: Callable) -> Callable:
+  """Compiles a function even where compilation is disabled."""
+  jitted = jax.jit(function)
+
+  def call(*arguments):
+    with jax.disable_jit(False):
+      return jitted(*arguments)
+
+  return call
 
 
 def compiled_anyway(function: Callable) -> Callable:
