@@ -51,9 +51,6 @@ _DEBUG = flags.DEFINE_bool(
 )
 
 
-_LOCKS = []
-
-
 def _train(command: command_line.Command) -> None:
   config = command.config
   experiment = command_line.build(config.call, config)
@@ -77,20 +74,22 @@ def _train(command: command_line.Command) -> None:
       lambda: program.overview(experiment, built), config
     )
     print(overview)
-    start, run_dir = command_line.build(
-      lambda: _begin(command, where, experiment, built, stop), config
+    # Locked for as long as it is held here.
+    folder, weights = command_line.build(
+      lambda: _begin(command, where, experiment, built), config
     )
     print("compiling: a minute or so the first time, then cached", flush=True)
-    _guarded(lambda: host.run(experiment, built, run_dir, start))
+    resumes = folder.beginning == "resume"
+    start = host.Start(resumes, weights, stop, _started())
+    _guarded(lambda: host.run(experiment, built, folder.path, start))
 
 
-def _begin(command, where, experiment, built, stop):
+def _begin(command, where, experiment, built):
   """Takes the folder, having read from it what the run begins with."""
   path, *rest = where
   weights = None
   if directory.inspect(*where) == "params_only":
-    checkpoints = pathlib.Path(path).expanduser() / "checkpoints"
-    weights = loading.weights(checkpoints, experiment, built)
+    weights = loading.weights(directory.weights_of(path), experiment, built)
   name = command_line.run_name(command.gin_files)
   found = directory.open_(path, name, *rest)
   header = "The whole configuration; run it again by --gin_file."
@@ -98,10 +97,7 @@ def _begin(command, where, experiment, built, stop):
   description.write(
     found.path, config.text(header), command.argv, config.local_modules
   )
-  # The lock is held for as long as the process lives.
-  _LOCKS.append(found.lock)
-  resumes = found.beginning == "resume"
-  return host.Start(resumes, weights, stop, _started()), found.path
+  return found, weights
 
 
 def _guarded(function: Callable[[], object]) -> None:

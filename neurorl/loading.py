@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from neurorl.config import ConfigError
+from neurorl.gin_files import ConfigError
 from neurorl.runs import keeping, state_files
 from neurorl.training import executables
 from neurorl.training import program as program_lib
@@ -95,7 +94,8 @@ def load_seeds(
   """
   program = program_lib.build(experiment)
   seeds = range(experiment.seed, experiment.seed + experiment.num_seeds)
-  params, about = _read(run_dir, checkpoint, _shapes(experiment, program))
+  shapes = executables.state_shapes(program, len(seeds)).learning.params
+  params, about = _read(run_dir / "checkpoints", checkpoint, shapes)
   counters = read_counters(about)
   return [
     Trained(
@@ -127,25 +127,14 @@ def weights(
   Raises:
     ValueError: if there are none, or not of these shapes.
   """
-  like = _shapes(experiment, program)
-  try:
-    found = keeping.newest_part(checkpoints, program_lib.PARAMS, like, _warn)
-    _warn(f"begins with the weights in {checkpoints}")
-    return found
-  except state_files.DamagedError as error:
-    raise ValueError(str(error)) from error
+  shapes = executables.state_shapes(program, experiment.num_seeds)
+  params, _ = _read(checkpoints, "newest", shapes.learning.params)
+  _warn(f"begins with the weights in {checkpoints}")
+  return params
 
 
-def _shapes(experiment: Experiment, program: program_lib.Program) -> Params:
-  seeds = range(experiment.seed, experiment.seed + experiment.num_seeds)
-  keys = jnp.stack([jax.random.key(seed) for seed in seeds])
-  init = executables.over_seeds(program.init, len(seeds))
-  return jax.eval_shape(init, keys).learning.params
-
-
-def _read(run_dir: pathlib.Path, checkpoint: str, like: Params):
+def _read(folder: pathlib.Path, checkpoint: str, like: Params):
   """Reads parameters, of all seeds, and what is kept with them."""
-  folder = run_dir / "checkpoints"
 
   def read(path):
     return state_files.load(path, like, program_lib.PARAMS)

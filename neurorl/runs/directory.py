@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -16,6 +17,7 @@ from typing import IO, Literal, NamedTuple
 from neurorl.runs.files import write_whole
 
 _RUN, _SUMMARY, _LOCK = "run.json", "summary.json", ".lock"
+_BEFORE = "before-"
 
 Resume = Literal["auto", "never", "params_only"]
 # How a run begins: with nothing, where another left off, or with its weights.
@@ -88,11 +90,15 @@ def inspect(
   _lock(run_dir).close()
   if overwrite:
     return "anew"
+  began, before = _read(path, run_dir)
+  if began == "params_only" and before == identity:
+    # A queue repeats the command that began it. Killed before it kept anything,
+    # it has its weights where they were set aside.
+    kept = (run_dir / "checkpoints").exists()
+    if resume != "never":
+      resume = "auto" if kept else "params_only"
   if resume == "params_only":
-    began, before = _read(path, run_dir)
-    # By the queue, which repeats the command that began it.
-    same = began == "params_only" and before == identity
-    return "resume" if same else "params_only"
+    return "params_only"
   if resume == "never":
     raise ValueError(
       f"--run_dir={path} is in use (it holds a run) and --resume=never; name "
@@ -194,8 +200,29 @@ def _why_not_longer(lines: Sequence[str], identity: Identity) -> str:
   )
 
 
+def weights_of(path: str) -> pathlib.Path:
+  """Finds where the weights of a run are: its own, or those it began with."""
+  run_dir = pathlib.Path(path).expanduser()
+  before = [p for p in _visible(run_dir) if p.name.startswith(_BEFORE)]
+  for folder in [run_dir, *sorted(before, key=_number, reverse=True)]:
+    if (folder / "checkpoints").exists():
+      return folder / "checkpoints"
+  return run_dir / "checkpoints"
+
+
+def _number(path: pathlib.Path) -> int:
+  return int(path.name.removeprefix(_BEFORE))
+
+
 def _is_run(run_dir: pathlib.Path) -> bool:
-  return (run_dir / _RUN).exists() and (run_dir / "config.gin").exists()
+  if not (run_dir / _RUN).exists():
+    return False
+  # A run that was killed as it began has no config.gin yet; another program's
+  # file of this name is not ours to read.
+  with contextlib.suppress(ValueError):
+    _read(str(run_dir), run_dir)
+    return True
+  return (run_dir / "config.gin").exists()
 
 
 def _read(path: str, run_dir: pathlib.Path) -> tuple[Beginning, Identity]:
@@ -267,11 +294,11 @@ def _remove(paths: Sequence[pathlib.Path]) -> None:
 def _set_aside(run_dir: pathlib.Path) -> None:
   """Moves a run into a folder within its own."""
   names = _visible(run_dir)
-  number = sum(path.name.startswith("before-") for path in names)
-  aside = run_dir / f"before-{number}"
+  number = sum(path.name.startswith(_BEFORE) for path in names)
+  aside = run_dir / f"{_BEFORE}{number}"
   aside.mkdir()
   for path in names:
-    if not path.name.startswith("before-"):
+    if not path.name.startswith(_BEFORE):
       path.rename(aside / path.name)
 
 

@@ -257,35 +257,6 @@ def read(
   return state_files.load(path, like if kept else without_replay(like))
 
 
-def newest_part(
-  folder: pathlib.Path,
-  part: str,
-  like: Tree,
-  warn: Callable[[str], None],
-) -> Tree:
-  """Reads a part of the newest state that is whole.
-
-  Args:
-    folder: where they lie.
-    part: its path, such as 'learning/params'.
-    like: its shapes.
-    warn: takes a sentence that somebody should read.
-
-  Returns:
-    It.
-
-  Raises:
-    DamagedError: if there is none.
-    MismatchError: if it is another program's.
-  """
-  found = newest_by(
-    folder, lambda path: state_files.load(path, like, part), warn
-  )
-  if found is None:
-    raise state_files.DamagedError(f"no checkpoint is in {folder}")
-  return found[0]
-
-
 def _name(steps: int) -> str:
   return f"{steps:014d}"  # so that they sort
 

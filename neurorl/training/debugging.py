@@ -30,10 +30,10 @@ def replay(
     TrainingError: if something else is not finite, or all is.
   """
   seeds = range(experiment.seed, experiment.seed + experiment.num_seeds)
-  keys = jnp.stack([jax.random.key(seed) for seed in seeds])
-  init = executables.over_seeds(program.init, len(seeds))
   run_chunk = executables.over_seeds(program.run_chunk, len(seeds))
-  state, about = state_files.load(crash, jax.eval_shape(init, keys))
+  state, about = state_files.load(
+    crash, executables.state_shapes(program, len(seeds))
+  )
   learn = jnp.bool_(about["learn"])
   counters = chunks.read_counters(about)
   print(

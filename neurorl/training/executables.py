@@ -38,6 +38,12 @@ def over_seeds(function: Callable, num_seeds: int) -> Callable:
   return batched
 
 
+def state_shapes(program: Program, num_seeds: int) -> Tree:
+  """Returns the shapes of a run's state, over a leading axis of seeds."""
+  keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), num_seeds))
+  return jax.eval_shape(over_seeds(program.init, num_seeds), keys)
+
+
 class Executable:
   """A function that may still be compiling; a call waits for it."""
 
@@ -85,7 +91,7 @@ def compile_program(
   count = jax.ShapeDtypeStruct((), jnp.int32)
   learns = jax.ShapeDtypeStruct((), jnp.bool_)
   init = over_seeds(program.init, num_seeds)
-  state = jax.eval_shape(init, keys)
+  state = state_shapes(program, num_seeds)
   run_chunk = over_seeds(program.run_chunk, num_seeds)
   params = state.learning.params["agent"]
   # The order in which they are traced: init is compiled meanwhile.

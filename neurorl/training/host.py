@@ -27,9 +27,6 @@ from neurorl.training.rows import TrainingError
 from neurorl.training.telling import Told
 from neurorl.types import Params
 
-# A scheduler that stops a run often waits for half a minute.
-_LONG_CHUNK = 10.0
-
 
 class Start(NamedTuple):
   """How a run begins, and what may end it.
@@ -233,13 +230,9 @@ class _Host:
   def _log(self, found, seconds: float) -> None:
     warned = set(self.chunks.counters.warned)
     messages = rows.support_warnings(found, warned)
-    if seconds > _LONG_CHUNK and "chunk" not in warned:
-      warned.add("chunk")
-      messages.append(
-        f"warning: a chunk took {seconds:.0f} s, and a signal is answered "
-        "after a chunk: turn down train.steps_per_chunk = "
-        f"{self._experiment.steps_per_chunk}"
-      )
+    messages += rows.length_warnings(
+      seconds, self._experiment.steps_per_chunk, warned
+    )
     self.chunks.counters.warned = sorted(warned)
     for message in messages:
       self._warn(message)
@@ -285,7 +278,12 @@ class _Host:
     self._warn("working out the state of before that chunk")
     try:
       return self._save_crash(bad)
-    except (OSError, jax.errors.JaxRuntimeError, StoppedError) as error:
+    except (
+      OSError,
+      jax.errors.JaxRuntimeError,
+      state_files.DamagedError,
+      StoppedError,
+    ) as error:
       first = (str(error).splitlines() or [""])[0]
       return f"the state of before that chunk could not be kept ({first})"
 

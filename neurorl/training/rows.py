@@ -24,6 +24,8 @@ LEADING = (
 EVALUATION = ("episode_return", "episode_length", "capped")
 # Of a chunk's targets; fewer may be the outliers of a network that is young.
 _MUCH_BEYOND_SUPPORT = 0.01
+# Seconds; a scheduler that stops a run often waits for half a minute.
+_LONG_CHUNK = 10.0
 
 
 class TrainingError(RuntimeError):
@@ -139,3 +141,25 @@ def support_warnings(rows: Sequence[Row], told: set[str]) -> list[str]:
         "and high"
       )
   return messages
+
+
+def length_warnings(
+  seconds: float, steps_per_chunk: int, told: set[str]
+) -> list[str]:
+  """Says once that chunks are too long for a run to be ended in time.
+
+  Args:
+    seconds: that a chunk took.
+    steps_per_chunk: the setting.
+    told: names that were warned of; what is told now is added.
+
+  Returns:
+    Sentences.
+  """
+  if seconds <= _LONG_CHUNK or "chunk" in told:
+    return []
+  told.add("chunk")
+  return [
+    f"warning: a chunk took {seconds:.0f} s, and a signal is answered after a "
+    f"chunk: turn down train.steps_per_chunk = {steps_per_chunk}"
+  ]

@@ -87,15 +87,24 @@ def test_weights_alone(unfinished):
   assert (unfinished / "before-0" / "checkpoints").is_dir()
   assert not (unfinished / "metrics.csv").exists()
   found.lock.close()
+  # Killed before it kept anything: its weights are where they were set aside.
+  aside = unfinished / "before-0" / "checkpoints"
+  assert directory.weights_of(str(unfinished)) == aside
+  for resume in ("auto", "params_only"):
+    again = opened(unfinished, resume=resume)
+    assert again.beginning == "params_only"
+    assert directory.weights_of(str(unfinished)) == aside
+    again.lock.close()
   # A queue repeats the command that began the run: it goes on.
-  (unfinished / "config.gin").write_text("")
+  (unfinished / "checkpoints").mkdir()
+  assert directory.weights_of(str(unfinished)) == unfinished / "checkpoints"
   again = opened(unfinished, resume="params_only")
   assert again.beginning == "resume"
   again.lock.close()
   other = RUN._replace(settings={"train.seed": "1"})
   again = opened(unfinished, other, resume="params_only")
   assert again.beginning == "params_only"
-  assert (unfinished / "before-1" / "config.gin").exists()
+  assert (unfinished / "before-3" / "checkpoints").exists()
   again.lock.close()
 
 
@@ -117,6 +126,21 @@ def test_settings_that_cannot_be_read(unfinished):
   (unfinished / "run.json").write_text("{")
   with pytest.raises(ValueError, match="cannot be read"):
     opened(unfinished)
+
+
+def test_a_run_that_was_killed_as_it_began_is_gone_on_with(tmp_path):
+  path = tmp_path / "run"
+  opened(path).lock.close()  # config.gin is written later
+  found = opened(path)
+  assert found.beginning == "resume"
+  found.lock.close()
+
+
+def test_another_programs_file_of_that_name_is_no_run(tmp_path):
+  (tmp_path / "run.json").write_text('{"editor": 2}')
+  (tmp_path / "thesis.tex").write_text("years of work")
+  with pytest.raises(ValueError, match="and no run"):
+    opened(tmp_path, overwrite=True)
 
 
 def test_a_fresh_name_each_time(tmp_path, monkeypatch):
