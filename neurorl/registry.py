@@ -130,6 +130,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
   """
   names = sorted(set(names))
   close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+  if not close and len(name) > 2:
+    close = [n for n in names if n.lower().startswith(name.lower())][:3]
   if close:
     return "; did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
   if 0 < len(names) <= 12:

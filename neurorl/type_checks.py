@@ -14,6 +14,8 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from neurorl import registry
 
 _SEQUENCES = (tuple, list, collections.abc.Sequence)
@@ -121,7 +123,7 @@ def _wording(annotation: Any) -> str:
   origin = typing.get_origin(annotation)
   arguments = typing.get_args(annotation)
   if origin in (typing.Union, types.UnionType):
-    if complex in arguments:  # jax's ArrayLike
+    if np.ndarray in arguments:  # jax's ArrayLike, chex's Numeric
       return "a number"
     return " or ".join(dict.fromkeys(map(_wording, arguments)))
   if origin is typing.Literal:

@@ -93,6 +93,7 @@ def test_components_are_loaded_once_and_late():
   [
     ("lsmt", ["lstm", "gru"], "; did you mean 'lstm'?"),
     ("ab1", ["ab2", "ab3"], "; did you mean 'ab3' or 'ab2'?"),
+    ("catch", ["Catch-bsuite", "Freeway"], "; did you mean 'Catch-bsuite'?"),
     ("zzz", ["b", "a", "b"], "; allowed: a, b"),
     ("zzz", [f"name_{i}" for i in range(13)], ""),
     ("zzz", [], ""),

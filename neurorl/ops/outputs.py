@@ -53,8 +53,8 @@ def read_all(outputs: Outputs, head: str, reader: str) -> Mapping[str, Array]:
   heads = sorted(name for name in outputs if name != EMBEDDING)
   if head not in heads:
     raise ValueError(
-      f"{reader} reads head '{head}', but this agent has heads "
-      f"{', '.join(heads)}{registry.nearest(head, heads)}"
+      f"{reader} reads head '{head}', but agent.heads has {', '.join(heads)}"
+      f"{registry.nearest(head, heads)}"
     )
   return outputs[head]
 
@@ -142,7 +142,7 @@ def require_action_head(
   if agent.evaluate_action is None:
     heads = sorted(name for name in outputs if name != EMBEDDING)
     raise ValueError(
-      f"{reader} reads head '{head}', but this agent has heads "
+      f"{reader} reads head '{head}', but agent.heads has "
       f"{', '.join(heads)}{registry.nearest(head, heads)}, and none that read "
       f"actions; bind agent.action_heads = {{'{head}': @scalar_head()}}, say"
     )

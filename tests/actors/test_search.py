@@ -108,6 +108,6 @@ def test_mistakes_are_named():
 
 def test_a_missing_head_is_named():
   settings = {"value_head": "worth", "num_simulations": 2}
-  message = "reads head 'worth', but this agent has heads policy, value"
+  message = "reads head 'worth', but agent.heads has policy, value"
   with pytest.raises(ValueError, match=message):
     act(plans.bandit(PAYS), plans.agent(4), **settings)

@@ -658,7 +658,7 @@ def test_nothing_that_counts_is_a_loss_of_zero():
 def test_an_unknown_head_names_the_term_the_reader_and_the_heads(term, reader):
   recipe = losses.losses(terms={"value": term()})
   message = (
-    f"loss term 'value': {reader} reads head 'qq', but this agent has heads q, "
+    f"loss term 'value': {reader} reads head 'qq', but agent.heads has q, "
     "value; did you mean 'q'"
   )
   with pytest.raises(ValueError, match=message):

@@ -340,6 +340,6 @@ READERS = {
 @pytest.mark.parametrize("name", READERS)
 def test_who_reads_a_head_that_is_not_there_says_so(name):
   inputs, _ = case()
-  message = f"{name} reads head 'qq', but this agent has heads q"
+  message = f"{name} reads head 'qq', but agent.heads has q"
   with pytest.raises(ValueError, match=message):
     READERS[name](inputs)
