@@ -295,7 +295,7 @@ def overview(experiment: Experiment, program: Program) -> str:
     ValueError: if the state does not fit the device's memory.
   """
   state = jax.eval_shape(program.init, jax.random.key(0))
-  _check_memory(trees.size_in_bytes(state) * experiment.num_seeds)
+  _check_memory(experiment, state)
   params = state.learning.params["agent"]
   count = sum(leaf.size for leaf in jax.tree.leaves(params))
   seeds = experiment.num_seeds
@@ -313,14 +313,24 @@ def overview(experiment: Experiment, program: Program) -> str:
   )
 
 
-def _check_memory(needed: int) -> None:
+def _check_memory(experiment: Experiment, state: LoopState) -> None:
+  needed = trees.size_in_bytes(state) * experiment.num_seeds
+  copied = 0
   device = jax.devices()[0]
+  if device.platform == "cpu" and experiment.checkpoints is not None:
+    kept = state if experiment.checkpoints.replay else without_buffer(state)
+    copied = trees.size_in_bytes(kept) * experiment.num_seeds
   limit = (device.memory_stats() or {}).get("bytes_limit")
   if limit is None:
     limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-  if needed > limit:
-    raise ValueError(
-      f"training keeps {needed / 1e9:,.1f} GB, but {device.device_kind} has "
-      f"{limit / 1e9:,.1f} GB; turn down the buffer's capacity, "
-      "train.num_seeds or train.num_envs, or bind the buffer's store_as"
-    )
+  if needed + copied <= limit:
+    return
+  more, remedy = "", ""
+  if copied:
+    more = f" and {copied / 1e9:,.1f} GB more while a checkpoint is written"
+    remedy = ", or checkpoints.replay = False"
+  raise ValueError(
+    f"training keeps {needed / 1e9:,.1f} GB{more}, but {device.device_kind} "
+    f"has {limit / 1e9:,.1f} GB; turn down the buffer's capacity, "
+    f"train.num_seeds or train.num_envs, or bind the buffer's store_as{remedy}"
+  )

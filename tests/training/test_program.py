@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import os
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,10 @@ import pytest
 
 from neurorl import component, search, training
 from neurorl.loss_types import Term, TermOutput
+from neurorl.ops import trees
+from neurorl.runs import keeping
 from neurorl.training import chunks, executables, rows
+from neurorl.training import program as program_lib
 from tests import small
 
 FILES = ("qlearning.gin", "dqn.gin", "muzero.gin")
@@ -282,3 +286,21 @@ def test_counters_and_schedules_beyond_two_to_the_31():
 def test_more_iterations_than_can_be_counted_are_refused():
   with pytest.raises(ValueError, match=r"must be below 2\*\*31"):
     small.load("dqn.gin", TOTAL_STEPS=10**12).call()
+
+
+def test_memory_counts_the_copy_that_a_checkpoint_is_written_from(monkeypatch):
+  experiment = small.load("dqn.gin").call()
+  built = training.build(experiment)
+  state = jax.eval_shape(built.init, jax.random.key(0))
+  room = 3 * trees.size_in_bytes(state) // 2
+  monkeypatch.setattr(os, "sysconf", lambda name: 1 if "SIZE" in name else room)
+
+  def overview(kept):
+    return program_lib.overview(
+      dataclasses.replace(experiment, checkpoints=kept), built
+    )
+
+  for kept in (None, keeping.checkpoints(replay=False)):
+    assert "MB of state" in overview(kept)
+  with pytest.raises(ValueError, match="while a checkpoint is written"):
+    overview(keeping.checkpoints())
