@@ -18,7 +18,6 @@ from neurorl.types import (
   Agent,
   Array,
   DiscreteActions,
-  Key,
   Schedule,
   Task,
 )
@@ -97,7 +96,7 @@ def epsilon_greedy(
     def step(
       params, key, timestep, env_state, agent_state, actor_state, progress
     ):
-      agent_key, explore_key, action_key = jax.random.split(key, 3)
+      agent_key, explore_key = jax.random.split(key)
       outputs, agent_state = agent.step(
         params, agent_key, timestep, agent_state, "acting"
       )
@@ -107,9 +106,10 @@ def epsilon_greedy(
       else:
         probability = schedules.as_schedule(epsilon)(progress)
       batch = q.shape[:-1]
-      explore = jax.random.uniform(explore_key, batch) < probability
+      explore, which = jax.random.uniform(explore_key, (2, *batch))
+      explore = explore < probability
       invalid = spaces.invalid_actions(task.environment, env_state)
-      random = _any(action_key, batch, num_actions, invalid)
+      random = _any(which, num_actions, invalid)
       best = best_action(q, invalid)
       action = jnp.where(explore, random, best)
       allowed = num_actions if invalid is None else jnp.sum(~invalid, axis=-1)
@@ -183,10 +183,10 @@ def best_action(q: Array, invalid: Array | None) -> Array:
   return jnp.argmax(q, axis=-1).astype(jnp.int32)
 
 
-def _any(
-  key: Key, batch: tuple[int, ...], num_actions: int, invalid: Array | None
-) -> Array:
+def _any(which: Array, num_actions: int, invalid: Array | None) -> Array:
+  """The action at that part, `[B]` from 0 to 1, of those that are allowed."""
   if invalid is None:
-    return jax.random.randint(key, batch, 0, num_actions)
-  logits = jnp.where(invalid, -jnp.inf, 0.0)
-  return jax.random.categorical(key, logits).astype(jnp.int32)
+    return (which * num_actions).astype(jnp.int32)
+  rank = jnp.cumsum(~invalid, axis=-1)
+  place = (which * rank[..., -1]).astype(jnp.int32)
+  return jnp.argmax(rank > place[..., None], axis=-1).astype(jnp.int32)

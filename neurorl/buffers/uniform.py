@@ -59,10 +59,9 @@ def uniform_replay(
 
     def sample(state, key, progress):
       del progress
-      slot_key, env_key = jax.random.split(key)
-      n = jax.random.randint(slot_key, (batch_size,), 0, ring.num_valid(state))
+      ends = jnp.stack([ring.num_valid(state), jnp.int32(num_envs)])
+      n, envs = jax.random.randint(key, (2, batch_size), 0, ends[:, None])
       slots = ring.nth_slot(state, n)
-      envs = jax.random.randint(env_key, (batch_size,), 0, num_envs)
       steps = ring.gather(state, slots, envs)
       indices = slots * num_envs + envs
       return Batch(steps, jnp.ones(batch_size), indices), state

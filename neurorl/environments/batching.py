@@ -16,9 +16,9 @@ class BatchedEnvironment(NamedTuple):
 
   Attributes:
     reset: `keys [B] -> (states, timesteps)`.
-    step: `(keys [B], states, timesteps, actions) -> (states, timesteps)`; a
+    step: `(keys [B, 2], states, timesteps, actions) -> (states, timesteps)`; a
       row whose timestep was `last` answers with the `first` of a new episode,
-      whatever the action.
+      whatever the action. Of a row's keys one is to step by, one to begin by.
     spec: that of one environment.
   """
 
@@ -37,10 +37,9 @@ def batch(environment: Environment) -> BatchedEnvironment:
     Any number of it.
   """
 
-  def step_one(key, state, last, action):
-    step_key, reset_key = jax.random.split(key)
-    stepped = environment.step(step_key, state, action)
-    restarted = environment.reset(reset_key)
+  def step_one(keys, state, last, action):
+    stepped = environment.step(keys[0], state, action)
+    restarted = environment.reset(keys[1])
     return trees.where(last, restarted, stepped)
 
   def step(keys, states, timesteps, actions):

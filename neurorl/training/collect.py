@@ -117,13 +117,24 @@ def make(
   """
 
   def collect(params, acting, key, progress):
-    def body(acting, key):
-      return _step(environment, actor, extras, params, acting, key, progress)
+    def body(acting, keys):
+      return _step(environment, actor, extras, params, acting, *keys, progress)
 
-    keys = jax.random.split(key, unroll_length + peeks)
-    acting, (steps, tallies) = jax.lax.scan(body, acting, keys[:unroll_length])
+    # All at once: each call of the generator costs as much as a small network.
+    num_envs = acting.episode_return.shape[0]
+    decisions = unroll_length + peeks
+    keys = jax.random.split(key, decisions + 2 * unroll_length * num_envs)
+    actor_keys, env_keys = keys[:decisions], keys[decisions:]
+    acting, (steps, tallies) = jax.lax.scan(
+      body,
+      acting,
+      (
+        actor_keys[:unroll_length],
+        env_keys.reshape(unroll_length, num_envs, 2),
+      ),
+    )
     if peeks:
-      last, _ = _act(actor, extras, params, acting, keys[-1], progress)
+      last, _ = _act(actor, extras, params, acting, actor_keys[-1], progress)
       steps = jax.tree.map(
         lambda x, y: jnp.concatenate([x, y[None]]), steps, last
       )
@@ -147,11 +158,11 @@ def _act(actor, extras, params, acting, key, progress):
   return step, decided
 
 
-def _step(environment, actor, extras, params, acting, key, progress):
-  actor_key, env_key = jax.random.split(key)
+def _step(
+  environment, actor, extras, params, acting, actor_key, env_keys, progress
+):
   before = acting.timestep
   step, decided = _act(actor, extras, params, acting, actor_key, progress)
-  env_keys = jax.random.split(env_key, before.last.shape[0])
   env_state, after = environment.step(
     env_keys, acting.env_state, before, decided.action
   )

@@ -173,7 +173,7 @@ def _evaluate(settings, environment, agent, actor, params, key):
       progress,
     )
     env_state, timestep = environment.step(
-      jax.random.split(env_key, count),
+      jax.random.split(env_key, (count, 2)),
       carry.env_state,
       carry.timestep,
       decided.action,

@@ -212,15 +212,16 @@ def _iteration(
     learning = state.learning._replace(params={**params, "agent": agent_params})
     return state._replace(learning=learning)
 
-  def learn(learning, buffer_state, key, now: Progress):
-    now = now._replace(updates=learning.updates)
-    sample_key, update_key = jax.random.split(key)
-    drawn, buffer_state = buffer.sample(buffer_state, sample_key, now)
-    learning, report = update(learning, drawn, update_key, now)
+  def learn(state: LoopState, now: Progress):
+    now = now._replace(updates=state.learning.updates)
+    key, sample_key, update_key = jax.random.split(state.key, 3)
+    drawn, buffer_state = buffer.sample(state.buffer, sample_key, now)
+    learning, report = update(state.learning, drawn, update_key, now)
     buffer_state = buffer.update(
       buffer_state, drawn.indices, report.errors, report.mask
     )
-    return learning, buffer_state, report.metrics
+    state = state._replace(learning=learning, buffer=buffer_state, key=key)
+    return state, report.metrics
 
   def iterate(state: LoopState, learns: Array):
     fraction = state.iterations / jnp.float32(experiment.iterations)
@@ -229,16 +230,10 @@ def _iteration(
 
     def body(_, carry):
       state, sums = carry
-      key, learn_key = jax.random.split(state.key)
-      learning, buffer_state, metrics = learn(
-        state.learning, state.buffer, learn_key, now
-      )
-      state = state._replace(learning=learning, buffer=buffer_state, key=key)
+      state, metrics = learn(state, now)
       return state, jax.tree.map(jnp.add, sums, metrics)
 
-    *_, zeros = trees.zeros_like_result(
-      learn, state.learning, state.buffer, state.key, now
-    )
+    _, zeros = trees.zeros_like_result(learn, state, now)
     updates = jnp.where(learns, buffer.updates_per_add, 0)
     state, sums = jax.lax.fori_loop(0, updates, body, (state, zeros))
     return observe(state, observation), (tally, updates, sums)

@@ -33,7 +33,7 @@ def walk():
 
 
 def keys_of(seed):
-  return jax.random.split(jax.random.key(seed), (T, B))
+  return jax.random.split(jax.random.key(seed), (T, B, 2))
 
 
 def play(keys, actions):
@@ -50,7 +50,7 @@ def _play(keys, actions):
     state, timestep = environment.step(keys, *carry, actions)
     return (state, timestep), timestep
 
-  start = environment.reset(keys[0])
+  start = environment.reset(keys[0, :, 0])
   _, after = jax.lax.scan(step, start, (keys, actions))
   return jax.tree.map(
     lambda x, xs: jnp.concatenate([x[None], xs]), start[1], after

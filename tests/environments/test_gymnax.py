@@ -98,7 +98,7 @@ def test_states_and_timesteps_are_carried_by_a_scan(name):
     carry = environment.reset(jax.random.split(key))
 
     def step(carry, key):
-      return environment.step(jax.random.split(key), *carry, action), ()
+      return environment.step(jax.random.split(key, (2, 2)), *carry, action), ()
 
     return jax.lax.scan(step, carry, jax.random.split(key, 3))[0]
 

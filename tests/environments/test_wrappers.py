@@ -102,7 +102,9 @@ def test_every_wrapper_runs_in_a_batched_scan(name):
   keys = jax.random.split(jax.random.key(0), 2)
 
   def step(carry, _):
-    carry = environment.step(keys, *carry, jnp.zeros(2, jnp.int32))
+    carry = environment.step(
+      keys[:, None].repeat(2, 1), *carry, jnp.zeros(2, jnp.int32)
+    )
     return carry, carry[1]
 
   _, timesteps = jax.lax.scan(step, environment.reset(keys), length=8)
