@@ -4,12 +4,14 @@ python binaries/verify_resume.py
 python binaries/verify_resume.py --file=ppo.gin --kills=3 --terms=1
 
 Each file of `--file` is trained twice to the end: once undisturbed, and once
-ended by `kill -9` and by SIGTERM at random moments (seeded; while it compiles
-and while it saves, too), each time gone on with by the same command. The
-checksums of the last states and the rows of metrics must be the same.
+ended by `kill -9` and by SIGTERM at random moments, each time gone on with by
+the same command. The moments are seeded: some while it starts, some while it
+saves, the others after as many more steps as chance says. The checksums of the
+last states and the rows of metrics must be the same.
 """
 
 import csv
+import dataclasses
 import json
 import pathlib
 import random
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 from absl import app, flags
 
@@ -28,12 +31,26 @@ _FILES = flags.DEFINE_multi_string(
 _KILLS = flags.DEFINE_integer("kills", 20, "Ends by kill -9.")
 _TERMS = flags.DEFINE_integer("terms", 5, "Ends by SIGTERM.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
-_STEPS = flags.DEFINE_integer("steps", 60_000, "Environment steps of a run.")
+_STEPS = flags.DEFINE_integer(
+  "steps", None, "Environment steps of a run; by default some 20 s of them."
+)
 _BINDINGS = flags.DEFINE_multi_string("gin_bindings", [], "More of them.")
 
 
+# What takes some 20 seconds on two cores: moments are real time.
+_ENOUGH_STEPS = {
+  "qlearning.gin": 400_000,
+  "alphazero.gin": 100_000,
+  "ppo.gin": 6_000_000,
+}
+
+
+def _steps(file: str) -> int:
+  return _STEPS.value or _ENOUGH_STEPS.get(file, 200_000)
+
+
 def _command(file: str, run_dir: pathlib.Path) -> list[str]:
-  steps = _STEPS.value
+  steps = _steps(file)
   return [
     sys.executable,
     str(_ROOT / "binaries" / "train.py"),
@@ -61,25 +78,69 @@ def _steps_done(run_dir: pathlib.Path) -> int:
     return 0
 
 
-def _disturb(
-  command: list[str], run_dir: pathlib.Path, number: int, moment: float
-) -> bool:
-  """Ends a run some time after it began, or went on; says whether it did."""
+@dataclasses.dataclass(frozen=True)
+class _End:
+  """How and when a process is ended.
+
+  Attributes:
+    number: of the signal.
+    steps: that the run has first to go on by.
+    seconds: to wait after that.
+    saving: whether to wait also until a checkpoint is being written.
+  """
+
+  number: int
+  steps: int
+  seconds: float
+  saving: bool
+
+
+def _ends(rng: random.Random, steps: int, startup: float) -> list[_End]:
+  """Draws them all: a fifth while it starts, a fifth while it saves."""
+  numbers = [signal.SIGKILL] * _KILLS.value + [signal.SIGTERM] * _TERMS.value
+  rng.shuffle(numbers)
+  ends = []
+  for i, number in enumerate(numbers):
+    further = rng.randint(1, max(1, steps // len(numbers)))
+    if i % 5 == 0:
+      end = _End(number, 0, rng.uniform(0.0, 1.2 * startup), saving=False)
+    else:
+      end = _End(number, further, rng.uniform(0.0, 0.3), saving=i % 5 == 1)
+    ends.append(end)
+  return ends
+
+
+def _saving(run_dir: pathlib.Path) -> bool:
+  return any((run_dir / "checkpoints").glob(".*.partial"))
+
+
+def _disturb(command: list[str], run_dir: pathlib.Path, end: _End) -> bool:
+  """Ends a run that began, or went on; says whether it did."""
+  target = _steps_done(run_dir) + end.steps if end.steps else 0
   process = subprocess.Popen(
     command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
   )
   begun = time.time()
-  while process.poll() is None and time.time() - begun < moment:
-    time.sleep(0.01)
+
+  def wait_for(condition: Callable[[], bool]) -> None:
+    while process.poll() is None and not condition():
+      time.sleep(0.002)
+
+  wait_for(lambda: _steps_done(run_dir) >= target)
+  reached = time.time()
+  wait_for(lambda: time.time() - reached >= end.seconds)
+  if end.saving:
+    wait_for(lambda: _saving(run_dir))
+  saving = _saving(run_dir)
   if process.poll() is None:
-    process.send_signal(number)
+    process.send_signal(end.number)
+  moment = time.time() - begun
   _, stderr = process.communicate()
-  name = signal.Signals(number).name
-  expected = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15)}[number]
+  name = signal.Signals(end.number).name
+  expected = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15)}[end.number]
   if process.returncode not in (*expected, 0):
     raise SystemExit(f"{name}: exit {process.returncode}:\n{stderr}")
   landed = process.returncode != 0
-  saving = any((run_dir / "checkpoints").glob(".*.partial"))
   print(
     f"{name} after {moment:.1f} s: {'ended' if landed else 'had finished'} at "
     f"{_steps_done(run_dir):,} steps{', while saving' if saving else ''}",
@@ -104,20 +165,13 @@ def _verify(file: str, folder: pathlib.Path) -> bool:
   """Trains a file both ways, and says whether the results are the same."""
   _train(_command(file, folder / "alone"))
   summary = json.loads((folder / "alone" / "summary.json").read_text())
-  startup = summary["seconds_to_first_update"]
-  training = summary["seconds"] - startup
   rng = random.Random(f"{_SEED.value} {file}")
-  ends = [signal.SIGKILL] * _KILLS.value + [signal.SIGTERM] * _TERMS.value
-  rng.shuffle(ends)
+  ends = _ends(rng, _steps(file), summary["seconds_to_first_update"])
   run_dir = folder / "disturbed"
   command = _command(file, run_dir)
-  # One in a few falls into the start, the others share what is to be trained.
-  longest = 1.2 * startup + 0.6 * training / len(ends)
   landed = 0
-  for number in ends:
-    landed += _disturb(
-      command, run_dir, number, rng.uniform(0.6 * startup, longest)
-    )
+  for end in ends:
+    landed += _disturb(command, run_dir, end)
     if (run_dir / "summary.json").exists():
       break
   if not (run_dir / "summary.json").exists():
