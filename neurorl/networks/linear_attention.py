@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.networks.cores import CoreRecipe
-from neurorl.networks.linear_cores import GatedReadout, LinearCore
+from neurorl.networks.linear_cores import GatedReadout
 from neurorl.networks.linears import check_sizes
+from neurorl.ops import attention
 from neurorl.registry import component
 from neurorl.types import Array
 
@@ -20,7 +21,7 @@ def _positive(x: Array) -> Array:
   return jax.nn.elu(x) + 1.0
 
 
-class LinearAttention(LinearCore):
+class LinearAttention(hk.Module):
   """Heads of a matrix S = sum k v^T and a normaliser z = sum k each.
 
   z is the last column of S: what k writes beside a value of 1.
@@ -51,29 +52,32 @@ class LinearAttention(LinearCore):
     heads, size = self._heads
     return jnp.zeros((batch_size, heads, size, size + 1))
 
-  def _split(self, x: Array) -> Array:
-    return x.reshape(*x.shape[:-1], *self._heads)
+  def step(self, x: Array, reset: Array, state: Array) -> tuple[Array, Array]:
+    """Advances by one step `[B, ...]`."""
+    outputs, state = self.unroll(x[None], reset[None], state)
+    return outputs[0], state
 
-  def recurrence(self, x: Array) -> tuple[Array, Array]:
-    """Returns what is kept, per head, and the outer product k (v, 1)^T."""
-    x = self._norm(x)
-    keys = _positive(self._split(self._keys(x)))
-    values = self._split(self._values(x))
+  def unroll(self, x: Array, reset: Array, state: Array) -> tuple[Array, Array]:
+    """Advances by `[T, B, ...]` steps."""
+    normed = self._norm(x)
+    keys = _positive(self._split(self._keys(normed)))
+    queries = _positive(self._split(self._queries(normed)))
+    values = self._split(self._values(normed))
     ones = jnp.ones((*values.shape[:-1], 1))
     values = jnp.concatenate([values, ones], axis=-1)
-    keep = jnp.ones(())
+    log_keep = None
     if self._forget:
-      keep = jax.nn.sigmoid(self._keep(x))[..., None, None]
-    return keep, keys[..., :, None] * values[..., None, :]
-
-  def read(self, x: Array, states: Array) -> Array:
-    """Returns what the gate lets through of q S / (q z)."""
-    queries = _positive(self._split(self._queries(self._norm(x))))
-    found = jnp.einsum("tbhk,tbhkv->tbhv", queries, states)
+      log_keep = jax.nn.log_sigmoid(self._keep(normed))
+    found, state = attention.attend_linearly(
+      queries, keys, values, log_keep, reset, state
+    )
     # A step reads its own key too, so the weights' sum is above 0 already;
     # unless features underflow.
     found = found[..., :-1] / (found[..., -1:] + 1e-6)
-    return self._readout(x, found.reshape(*x.shape[:-1], -1))
+    return self._readout(x, found.reshape(*x.shape[:-1], -1)), state
+
+  def _split(self, x: Array) -> Array:
+    return x.reshape(*x.shape[:-1], *self._heads)
 
 
 @component

@@ -163,9 +163,7 @@ def test_linear_attention_is_attention_to_the_whole_episode(forget):
       )
 
 
-@pytest.mark.parametrize(
-  "name", ["min_gru", "lru", "s5", "linear_attention, forgetting"]
-)
+@pytest.mark.parametrize("name", ["min_gru", "lru", "s5"])
 def test_off_the_cpu_linear_cores_scan_in_parallel(name, monkeypatch):
   core = make(name)
   start = core.some_state()
