@@ -48,11 +48,13 @@ class GatedCore(hk.Module):
     self,
     hidden_size: int,
     learn_initial_state: bool = False,
+    max_memory: float | None = None,
     name: str | None = None,
   ):
     super().__init__(name=name)
     self.hidden_size = hidden_size
     self.learn_initial_state = learn_initial_state
+    self.max_memory = max_memory
 
   def zero_state(self) -> Tree:
     """Returns one row's state of zeros."""
@@ -69,8 +71,26 @@ class GatedCore(hk.Module):
   def project(self, x: Array) -> Tree:
     """Returns what `cell` reads of the inputs `[..., D]`, all times at once."""
     shape = (self.gates * self.hidden_size,)
-    bias = hk.get_parameter("b", shape, init=jnp.zeros)
+    bias = hk.get_parameter("b", shape, init=self._bias)
     return x @ self._weights("w_i", x.shape[-1]) + bias
+
+  def _bias(self, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+    """What gates are open at first."""
+    if self.max_memory is None:
+      return jnp.zeros(shape, dtype)
+    times = jax.random.uniform(
+      hk.next_rng_key(), (self.hidden_size,), dtype, 1.0, self.max_memory - 1.0
+    )
+    return self.remembering(jnp.log(times))
+
+  def remembering(self, log_times: Array) -> Array:
+    """Returns the bias with which units forget as slowly as they are told.
+
+    Args:
+      log_times: `[H]`, logarithms of the steps that each is to hold what it
+        has read.
+    """
+    raise NotImplementedError
 
   def _weights(self, name: str, fan_in: int) -> Array:
     init = hk.initializers.TruncatedNormal(1.0 / fan_in**0.5)
@@ -138,6 +158,12 @@ class LSTM(GatedCore):
     zeros = jnp.zeros(self.hidden_size)
     return LSTMState(zeros, zeros)
 
+  def remembering(self, log_times: Array) -> Array:
+    """Returns the bias of a forget gate that keeps, and so writes little."""
+    nothing = jnp.zeros_like(log_times)
+    # `project` adds 1 to the forget gate.
+    return jnp.concatenate([-log_times, nothing, log_times - 1, nothing])
+
   def _per_gate(self, i: float, g: float, f: float, o: float) -> Array:
     return jnp.repeat(jnp.array([i, g, f, o]), self.hidden_size)
 
@@ -165,6 +191,11 @@ class GRU(GatedCore):
   """Gated recurrent unit."""
 
   gates = 3
+
+  def remembering(self, log_times: Array) -> Array:
+    """Returns the bias of an update gate that is hardly open."""
+    nothing = jnp.zeros_like(log_times)
+    return jnp.concatenate([-log_times, nothing, nothing])
 
   def zero_state(self) -> Array:
     """Returns one row's state of zeros."""
@@ -199,9 +230,16 @@ def check_hidden_size(name: str, hidden_size: int) -> None:
     raise ValueError(f"{name}.hidden_size must be >= 1, got {hidden_size}")
 
 
+def _check_max_memory(name: str, max_memory: float | None) -> None:
+  if max_memory is not None and not max_memory > 2.0:
+    raise ValueError(f"{name}.max_memory must be > 2, got {max_memory}")
+
+
 @component
 def lstm(
-  hidden_size: int = 128, learn_initial_state: bool = False
+  hidden_size: int = 128,
+  learn_initial_state: bool = False,
+  max_memory: float | None = None,
 ) -> CoreRecipe:
   """A long short-term memory core.
 
@@ -211,20 +249,29 @@ def lstm(
     hidden_size: units, at least 1.
     learn_initial_state: whether the state at an episode's beginning is learned
       or zeros.
+    max_memory: units hold what they read for up to so many steps at first, each
+      for a time of its own, as in Tallec and Ollivier (2018),
+      https://arxiv.org/abs/1804.11188; None for a step or two. To be bound
+      where something must be remembered for long.
 
   Returns:
     The core's recipe.
 
   Raises:
-    ValueError: if `hidden_size` is not positive.
+    ValueError: if `hidden_size` is not positive or `max_memory` not above 2.
   """
   check_hidden_size("lstm", hidden_size)
-  return functools.partial(LSTM, hidden_size, learn_initial_state, name="lstm")
+  _check_max_memory("lstm", max_memory)
+  return functools.partial(
+    LSTM, hidden_size, learn_initial_state, max_memory, name="lstm"
+  )
 
 
 @component
 def gru(
-  hidden_size: int = 128, learn_initial_state: bool = False
+  hidden_size: int = 128,
+  learn_initial_state: bool = False,
+  max_memory: float | None = None,
 ) -> CoreRecipe:
   """A gated recurrent unit core.
 
@@ -234,15 +281,22 @@ def gru(
     hidden_size: units, at least 1.
     learn_initial_state: whether the state at an episode's beginning is learned
       or zeros.
+    max_memory: units hold what they read for up to so many steps at first, each
+      for a time of its own, as in Tallec and Ollivier (2018),
+      https://arxiv.org/abs/1804.11188; None for a step or two. To be bound
+      where something must be remembered for long.
 
   Returns:
     The core's recipe.
 
   Raises:
-    ValueError: if `hidden_size` is not positive.
+    ValueError: if `hidden_size` is not positive or `max_memory` not above 2.
   """
   check_hidden_size("gru", hidden_size)
-  return functools.partial(GRU, hidden_size, learn_initial_state, name="gru")
+  _check_max_memory("gru", max_memory)
+  return functools.partial(
+    GRU, hidden_size, learn_initial_state, max_memory, name="gru"
+  )
 
 
 class FeedForward:

@@ -36,7 +36,7 @@ class CTRNN(RNN):
     learn_initial_state: bool,
     name: str | None = None,
   ):
-    super().__init__(hidden_size, learn_initial_state, name)
+    super().__init__(hidden_size, learn_initial_state, name=name)
     self._time_constant = time_constant
 
   def cell(self, weights: Array, inputs: Array, state: Array):

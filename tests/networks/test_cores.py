@@ -19,6 +19,7 @@ from tests.networks.core_cases import (
   B,
   D,
   H,
+  Methods,
   T,
   assert_close,
   make,
@@ -259,6 +260,8 @@ def test_rate_cores_equal_a_plain_loop(name, tau):
   ("build", "message"),
   [
     (lambda: networks.rnn(0), "rnn.hidden_size must be >= 1, got 0"),
+    (lambda: networks.gru(max_memory=2.0), "gru.max_memory must be > 2"),
+    (lambda: networks.lstm(max_memory=1), "lstm.max_memory must be > 2"),
     (lambda: networks.ctrnn(0), "ctrnn.hidden_size must be >= 1, got 0"),
     (lambda: networks.ctrnn(time_constant=0.5), "time_constant .* got 0.5"),
     (lambda: networks.min_gru(0), "min_gru.hidden_size must be >= 1, got 0"),
@@ -279,3 +282,23 @@ def test_rate_cores_equal_a_plain_loop(name, tau):
 def test_bad_hyperparameters_are_refused(build, message):
   with pytest.raises(ValueError, match=message):
     build()
+
+
+def test_a_gru_with_a_max_memory_holds_its_units_for_as_long():
+  core = Methods(networks.gru(200, max_memory=50))
+  (params,) = core.init(jax.random.key(0)).values()
+  z, r, candidate = np.split(np.asarray(params["b"]), 3)
+  # The part that is overwritten is 1 / (1 + steps), for 1 to 49 steps.
+  steps = np.exp(-z)
+  assert 1 <= steps.min() < 3 and 47 < steps.max() <= 49
+  assert not r.any() and not candidate.any()
+
+
+def test_an_lstm_with_a_max_memory_holds_its_units_for_as_long():
+  core = Methods(networks.lstm(200, max_memory=50))
+  (params,) = core.init(jax.random.key(0)).values()
+  i, g, f, o = np.split(np.asarray(params["b"]), 4)
+  steps = np.exp(f + 1)  # 1 is always added; what is kept: s / (1 + s)
+  assert 1 <= steps.min() < 3 and 47 < steps.max() <= 49
+  np.testing.assert_allclose(np.exp(-i), steps, rtol=1e-4)
+  assert not g.any() and not o.any()
