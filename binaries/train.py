@@ -17,7 +17,7 @@ from absl import flags  # noqa: E402
 
 from neurorl import command_line, compilation, fingerprint, loading  # noqa: E402
 from neurorl.runs import description, directory, signals, state_files  # noqa: E402
-from neurorl.training import debugging, host, program, rows  # noqa: E402
+from neurorl.training import debugging, host, program, rows, telling  # noqa: E402
 
 # `--help` shows what all programs share as well.
 flags.adopt_module_key_flags(command_line)
@@ -60,7 +60,7 @@ def _train(command: command_line.Command) -> None:
   if _DEBUG.value and not replays:
     settings["--debug"] = "True"  # a short run is no other's beginning
   identity = directory.Identity(settings, experiment.total_steps)
-  where = (_RUN_DIR.value, identity, _RESUME.value, _OVERWRITE.value)
+  where = (_RUN_DIR.value, identity, _RESUME.value, _overwrites())
   command_line.build(lambda: directory.inspect(*where), config)
   stop = signals.StopRequest(_MAX_SECONDS.value, _started())
   with compilation.settings(debug=_DEBUG.value), stop:
@@ -73,15 +73,21 @@ def _train(command: command_line.Command) -> None:
     overview = command_line.build(
       lambda: program.overview(experiment, built), config
     )
-    print(overview)
+    telling.say(overview)
     # Locked for as long as it is held here.
     folder, weights = command_line.build(
       lambda: _begin(command, where, experiment, built), config
     )
-    print("compiling: a minute or so the first time, then cached", flush=True)
+    telling.say("compiling: a minute or so the first time, then cached")
     resumes = folder.beginning == "resume"
     start = host.Start(resumes, weights, stop, _started())
     _guarded(lambda: host.run(experiment, built, folder.path, start))
+
+
+def _overwrites() -> bool:
+  """Not when a queue repeats the command: it would remove its own work."""
+  requeued = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
+  return _OVERWRITE.value and not requeued
 
 
 def _begin(command, where, experiment, built):
@@ -104,10 +110,9 @@ def _guarded(function: Callable[[], object]) -> None:
   """Runs what trains; its errors are told in a line."""
   try:
     function()
-  except BrokenPipeError:
-    raise
   except signals.StoppedError as error:
-    raise command_line.CommandError(str(error), error.code) from error
+    without = ", without --overwrite" if _overwrites() else ""
+    raise command_line.CommandError(str(error) + without, error.code) from error
   except (state_files.MismatchError, state_files.DamagedError) as error:
     raise command_line.CommandError(str(error), 2) from error
   except (rows.TrainingError, FloatingPointError) as error:

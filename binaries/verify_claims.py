@@ -248,6 +248,8 @@ def _memory(file: str, core: str, length: int) -> Row:
   if length > 20:  # a rollout holds an episode
     bindings += ["train.unroll_length = 128"]
     steps = 200_000
+    if core == "gru":  # whose units forget in a step or two
+      bindings += ["gru.max_memory = 400.0"]
   return Row(
     f"{file}_{core}_memory_{length}",
     (

@@ -122,8 +122,8 @@ _FAULTS = [
   Fault(
     "one key for every environment",
     "training/collect.py",
-    "env_keys = jax.random.split(env_key, before.last.shape[0])",
-    "env_keys = jax.numpy.broadcast_to(env_key, before.last.shape)",
+    "env_keys.reshape(unroll_length, num_envs, 2),",
+    "env_keys.reshape(unroll_length, num_envs, 2)[:, [0] * num_envs],",
     ("tests/training/test_collect.py",),
   ),
   Fault(
@@ -193,8 +193,8 @@ _FAULTS = [
   Fault(
     "a key used twice in acting",
     "actors/epsilon_greedy.py",
-    "random = _any(action_key, batch,",
-    "random = _any(explore_key, batch,",
+    "jax.random.uniform(explore_key, (2, *batch))",
+    "jax.random.uniform(key, (2, *batch))",
     ("tests/training/test_program.py",),
   ),
   Fault(
@@ -207,15 +207,15 @@ _FAULTS = [
   Fault(
     "a key used twice in collecting",
     "training/collect.py",
-    "env_keys = jax.random.split(env_key, before.last.shape[0])",
-    "env_keys = jax.random.split(actor_key, before.last.shape[0])",
+    "        actor_keys[:unroll_length],\n",
+    "        env_keys[:unroll_length],\n",
     ("tests/training/test_program.py",),
   ),
   Fault(
     "a key used twice by the peek",
     "training/collect.py",
-    "last, _ = _act(actor, extras, params, acting, keys[-1], progress)",
-    "last, _ = _act(actor, extras, params, acting, keys[0], progress)",
+    "last, _ = _act(actor, extras, params, acting, actor_keys[-1], progress)",
+    "last, _ = _act(actor, extras, params, acting, actor_keys[0], progress)",
     ("tests/training/test_program.py",),
   ),
   Fault(

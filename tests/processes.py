@@ -11,6 +11,7 @@ import resource
 import runpy
 import signal
 import sys
+import threading
 import typing
 
 BINARIES = pathlib.Path(__file__).resolve().parent.parent / "binaries"
@@ -31,10 +32,10 @@ class Done(typing.NamedTuple):
 class Running:
   """A binary that runs."""
 
-  def __init__(self, binary, arguments, cwd, file_size=None):
+  def __init__(self, binary, arguments, cwd, file_size=None, reads=None):
     self._paths = [cwd / ".stdout", cwd / ".stderr"]
     self._process = _CONTEXT.Process(
-      target=_run, args=(binary, arguments, cwd, self._paths, file_size)
+      target=_run, args=(binary, arguments, cwd, self._paths, file_size, reads)
     )
     self._process.start()
 
@@ -52,15 +53,26 @@ class Running:
     if self._process.is_alive():
       self._process.kill()
       raise TimeoutError(self._paths)
-    texts = [path.read_text() for path in self._paths]
+    # Killed at once it has made none.
+    texts = [path.read_text() if path.exists() else "" for path in self._paths]
     for path in self._paths:
-      path.unlink()
+      path.unlink(missing_ok=True)
     return Done(self._process.exitcode, *texts)
 
 
-def train(*arguments, cwd, file_size=None) -> Done:
-  """Runs binaries/train.py; no file it writes may be larger than that."""
-  return Running("train", arguments, cwd, file_size).wait()
+def train(*arguments, cwd, file_size=None, reads=None) -> Done:
+  """Runs binaries/train.py.
+
+  Args:
+    *arguments: of its command line.
+    cwd: where.
+    file_size: bytes that no file it writes may exceed.
+    reads: lines after which nobody reads what it prints any more.
+
+  Returns:
+    How it ended.
+  """
+  return Running("train", arguments, cwd, file_size, reads).wait()
 
 
 def evaluate(*arguments, cwd) -> Done:
@@ -68,10 +80,25 @@ def evaluate(*arguments, cwd) -> Done:
   return Running("evaluate", arguments, cwd).wait()
 
 
-def _run(binary, arguments, cwd, paths, file_size) -> None:
+def _print_to_one_who_leaves(lines: int) -> None:
+  reading, writing = os.pipe()
+  os.dup2(writing, 1)
+  os.close(writing)
+
+  def read() -> None:
+    with os.fdopen(reading) as file:
+      for _ in range(lines):
+        file.readline()
+
+  threading.Thread(target=read, daemon=True).start()
+
+
+def _run(binary, arguments, cwd, paths, file_size, reads) -> None:
   for number, path in enumerate(paths, start=1):
     with path.open("w") as file:
       os.dup2(file.fileno(), number)
+  if reads is not None:
+    _print_to_one_who_leaves(reads)
   if file_size is not None:
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, most))

@@ -1,5 +1,6 @@
 """What may befall a run: how it ends, what it says; and nothing is lost."""
 
+import contextlib
 import fcntl
 import json
 import pathlib
@@ -154,8 +155,8 @@ GOES_ON = [
   (_empty, (), ["no manifest can be read", "resumed at 704 steps"]),
   (_half_written, (), ["resumed at 704 steps"]),
   (_cut_metrics, (), ["resumed at 800 steps"]),
-  (_unfinished, ("--gin.train.steps_per_chunk=300",), ["resumed at 800"]),
-  (_unfinished, ("--gin.checkpoints.keep=7",), ["resumed at 800 steps"]),
+  (_empty, ("--gin.train.steps_per_chunk=300",), ["resumed at 704"]),
+  (_empty, ("--gin.checkpoints.keep=7",), ["resumed at 704 steps"]),
 ]
 REFUSED = [
   (_nothing, (), ["this very run, finished", "--overwrite"]),
@@ -168,6 +169,7 @@ REFUSED = [
   (_unfinished, ("--resume=never",), ["--resume=never"]),
   (_own_files, (), ["and no run"]),
   (_own_files, ("--overwrite",), ["and no run"]),
+  (_nothing, ("--run_dir=",), ["--run_dir is empty"]),
   (_unfinished, ("--resume=maybe",), ["--resume", "auto|never|params_only"]),
   (_nothing, ("--max_seconds=-1",), ["--max_seconds"]),
   (
@@ -347,10 +349,51 @@ def test_a_run_that_went_wrong_is_debugged(tmp_path):
 
 def test_a_full_disk_ends_nothing(whole, tmp_path):
   done = processes.train(*SMALL, cwd=tmp_path, file_size=8_000)
-  assert done.returncode == 0, done.stderr
   assert "no checkpoint could be written" in done.stdout
   assert "Traceback" not in done.stderr
   assert "100%" in done.stdout
+  assert _metrics(tmp_path) == _metrics(whole)
+  # What was learned is nowhere: that is not done, and once there is room
+  # the same command does it.
+  assert done.returncode == 3, done.stderr
+  assert "what was learned could not be written" in done.stderr
+  done = processes.train(*SMALL, cwd=tmp_path)
+  assert done.returncode == 0, done.stderr
+  assert _state(tmp_path) == _state(whole)
+  assert _metrics(tmp_path) == _metrics(whole)
+
+
+def test_a_reader_that_is_gone_ends_nothing(whole, tmp_path):
+  done = processes.train(*SMALL, cwd=tmp_path, reads=2)
+  assert done.returncode == 0, done.stderr
+  assert "Traceback" not in done.stderr
+  assert _state(tmp_path) == _state(whole)
+  assert _metrics(tmp_path) == _metrics(whole)
+
+
+def _partials(folder):
+  found = set()
+  for path in (folder / "run" / "checkpoints").glob(".0*.partial"):
+    with contextlib.suppress(FileNotFoundError):
+      found.add((path.name, path.stat().st_ino))
+  return found
+
+
+def test_a_run_killed_while_it_saves_goes_on(whole, tmp_path):
+  landed = 0
+  for _ in range(20):
+    before = _partials(tmp_path)
+    running = processes.Running("train", SMALL, tmp_path)
+    while not running.ended() and _partials(tmp_path) <= before:
+      time.sleep(0.0005)
+    running.send(signal.SIGKILL)
+    landed += running.wait().returncode == -9
+    if landed == 3 or (tmp_path / "run" / "summary.json").exists():
+      break
+  assert landed
+  done = processes.train(*SMALL, cwd=tmp_path)
+  assert done.returncode == 0, done.stderr
+  assert _state(tmp_path) == _state(whole)
   assert _metrics(tmp_path) == _metrics(whole)
 
 

@@ -10,14 +10,15 @@ import os
 import pathlib
 import shutil
 import socket
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Literal, NamedTuple
 
-from neurorl.runs.files import write_whole
+from neurorl.runs.files import PARTIAL, write_whole
 
 _RUN, _SUMMARY, _LOCK = "run.json", "summary.json", ".lock"
-_BEFORE = "before-"
+_CHECKPOINTS, _BEFORE = "checkpoints", "before-"
 
 Resume = Literal["auto", "never", "params_only"]
 # How a run begins: with nothing, where another left off, or with its weights.
@@ -70,12 +71,21 @@ def inspect(
   Raises:
     ValueError: if it may not begin there.
   """
+  if path is not None and not path.strip():
+    raise ValueError(
+      "--run_dir is empty; name a folder, or leave the flag out for a fresh "
+      "one under runs/"
+    )
   if resume == "params_only" and overwrite:
     raise ValueError(
       "--resume=params_only begins with what --overwrite removes; give one"
     )
-  run_dir = pathlib.Path(path or "").expanduser()
-  found = _visible(run_dir) if path else []
+  if path is None:
+    found = []
+  else:
+    run_dir = pathlib.Path(path).expanduser()
+    with _told(path):
+      found = _visible(run_dir)
   if not found:
     if resume == "params_only":
       raise ValueError(
@@ -87,16 +97,16 @@ def inspect(
       f"--run_dir={path} is in use (it holds '{found[0].name}', and no run); "
       "name another folder, or leave the flag out for a fresh one under runs/"
     )
-  _lock(run_dir).close()
+  with _told(path):
+    _lock(run_dir).close()
   if overwrite:
     return "anew"
   began, before = _read(path, run_dir)
-  if began == "params_only" and before == identity:
+  again = began == "params_only" and before == identity
+  if again and resume != "never":
     # A queue repeats the command that began it. Killed before it kept anything,
     # it has its weights where they were set aside.
-    kept = (run_dir / "checkpoints").exists()
-    if resume != "never":
-      resume = "auto" if kept else "params_only"
+    resume = "auto" if _has_state(run_dir) else "params_only"
   if resume == "params_only":
     return "params_only"
   if resume == "never":
@@ -131,24 +141,30 @@ def open_(
     ValueError: if it cannot be made, is another process's, or holds what may
       not be gone on from.
   """
-  try:
-    beginning = inspect(path, identity, resume, overwrite)
+  beginning = inspect(path, identity, resume, overwrite)
+  with _told(path):
     run_dir = _fresh(name) if path is None else pathlib.Path(path).expanduser()
     run_dir.mkdir(parents=True, exist_ok=True)
     lock = _lock(run_dir)
-    if beginning == "anew":
+    if overwrite:
       _remove(_visible(run_dir))
     elif beginning == "params_only":
       _set_aside(run_dir)
-    else:
+    elif beginning == "resume":
       (run_dir / _SUMMARY).unlink(missing_ok=True)
     _write(run_dir, beginning, identity)
+  return RunDirectory(run_dir, beginning, lock)
+
+
+@contextlib.contextmanager
+def _told(path: str | None) -> Iterator[None]:
+  try:
+    yield
   except OSError as error:
     raise ValueError(
       f"cannot write to --run_dir={path or 'runs/'}: {error.strerror}; name a "
       "folder that you may write to"
     ) from None
-  return RunDirectory(run_dir, beginning, lock)
 
 
 def difference(before: Identity, now: Identity) -> list[str]:
@@ -205,9 +221,14 @@ def weights_of(path: str) -> pathlib.Path:
   run_dir = pathlib.Path(path).expanduser()
   before = [p for p in _visible(run_dir) if p.name.startswith(_BEFORE)]
   for folder in [run_dir, *sorted(before, key=_number, reverse=True)]:
-    if (folder / "checkpoints").exists():
-      return folder / "checkpoints"
-  return run_dir / "checkpoints"
+    if _has_state(folder):
+      return folder / _CHECKPOINTS
+  return run_dir / _CHECKPOINTS
+
+
+def _has_state(folder: pathlib.Path) -> bool:
+  """Says whether a checkpoint has its name: its folder alone is none."""
+  return any((folder / _CHECKPOINTS).glob("[0-9]*"))
 
 
 def _number(path: pathlib.Path) -> int:
@@ -255,7 +276,11 @@ def _write(
 def _visible(run_dir: pathlib.Path) -> list[pathlib.Path]:
   if not run_dir.is_dir():
     return []
-  return sorted(p for p in run_dir.iterdir() if p.name != _LOCK)
+  return sorted(
+    p
+    for p in run_dir.iterdir()
+    if p.name != _LOCK and not p.name.endswith(PARTIAL)
+  )
 
 
 def _lock(run_dir: pathlib.Path) -> IO[str]:
@@ -265,7 +290,11 @@ def _lock(run_dir: pathlib.Path) -> IO[str]:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except OSError as error:
     if error.errno in _NO_LOCKS:
-      print(f"warning: {run_dir} cannot be locked ({error.strerror})")
+      print(
+        f"warning: {run_dir} cannot be locked ({error.strerror}): see that no "
+        "other process writes there",
+        file=sys.stderr,
+      )
       return file
     if not isinstance(error, BlockingIOError):
       raise
@@ -284,7 +313,8 @@ def _lock(run_dir: pathlib.Path) -> IO[str]:
 
 
 def _remove(paths: Sequence[pathlib.Path]) -> None:
-  for path in paths:
+  # What says that it is a run goes last: a kill must not leave other files.
+  for path in sorted(paths, key=lambda path: path.name == _RUN):
     if path.is_dir() and not path.is_symlink():
       shutil.rmtree(path)
     else:
@@ -298,7 +328,9 @@ def _set_aside(run_dir: pathlib.Path) -> None:
   aside = run_dir / f"{_BEFORE}{number}"
   aside.mkdir()
   for path in names:
-    if not path.name.startswith(_BEFORE):
+    if path.name == _RUN:  # stays until the new one replaces it
+      shutil.copy2(path, aside / path.name)
+    elif not path.name.startswith(_BEFORE):
       path.rename(aside / path.name)
 
 

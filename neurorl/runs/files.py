@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pathlib
 
+# Ends the name of what is not whole yet.
+PARTIAL = ".partial"
+
 
 def write_whole(path: pathlib.Path, text: str) -> None:
   """Writes a file so that a kill or a full disk leaves the old one.
@@ -17,6 +20,10 @@ def write_whole(path: pathlib.Path, text: str) -> None:
   """
   if path.exists() and path.read_text() == text:
     return
-  partial = path.with_name(f".{path.name}.partial")
-  partial.write_text(text)
-  partial.replace(path)
+  partial = path.with_name(f".{path.name}{PARTIAL}")
+  try:
+    partial.write_text(text)
+    partial.replace(path)
+  except OSError:
+    partial.unlink(missing_ok=True)
+    raise

@@ -119,7 +119,11 @@ class Keeper:
   def resumed(self, steps: int, about: Mapping[str, Any]) -> None:
     """Takes note of the state that a run goes on from."""
     self._saved_steps, self._whole = steps, _name(steps)
-    self._best = about.get("best", self._best)
+    for path in self._folder.glob(f"{BEST}*"):
+      if path.name > f"{BEST}{_name(steps)}":  # of a future that is lost
+        shutil.rmtree(path, ignore_errors=True)
+    if any(self._folder.glob(f"{BEST}*")):
+      self._best = about.get("best", self._best)
 
   def save(self, state: Tree, steps: int, about: Mapping[str, Any]) -> None:
     """Copies a state, and writes it while training goes on; not twice.
@@ -136,12 +140,15 @@ class Keeper:
       self._write(state, _name(steps), {**about, "best": self._best})
     self.seconds += time.monotonic() - begun
 
+  def kept(self, steps: int) -> bool:
+    """Says whether the state after so many environment steps is written."""
+    return self._whole == _name(steps)
+
   def evaluated(
     self, state: Tree, steps: int, about: Mapping[str, Any], score: float
   ) -> None:
     """Keeps a state, without its buffer, if none was evaluated better."""
     if self._settings.keep_best and score > self._best:
-      self._best = score
       about = {**about, "best": score}
       self._write(state, f"{BEST}{_name(steps)}", about)
 
@@ -173,7 +180,9 @@ class Keeper:
         "and the last good one is kept"
       )
       return
-    if not name.startswith(BEST):
+    if name.startswith(BEST):
+      self._best = about["best"]
+    else:
       self._whole = name
     self._prune(name.removeprefix(BEST))
 

@@ -94,10 +94,13 @@ def save(
     partial.mkdir(parents=True)
     _write_arrays(partial / _ARRAYS, leaves)
     described = [_describe(leaf) for leaf in leaves]
+    # As JSON gives it back, for its checksum.
+    about = json.loads(json.dumps(dict(about)))
     manifest = {
       "leaves": described,
       "digest": _digest(described),
-      "about": dict(about),
+      "about": about,
+      "checksum": _digest([described, about]),
     }
     with (partial / _MANIFEST).open("w") as file:
       json.dump(manifest, file)
@@ -151,8 +154,11 @@ def load(
   _check_same(
     folder, inside, dict(zip(wanted, jax.tree.leaves(like), strict=True))
   )
-  arrays = _read_arrays(folder / _ARRAYS, manifest["leaves"])
-  arrays = dict(zip(stored, arrays, strict=True))
+  numbers = {path: i for i, path in enumerate(stored)}
+  arrays = _read_arrays(
+    folder / _ARRAYS, {numbers[path]: stored[path] for path in wanted}
+  )
+  arrays = dict(zip(wanted, arrays, strict=True))
   leaves = []
   for path in wanted:
     described, array = stored[path], arrays[path]
@@ -177,16 +183,16 @@ def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
     folder: as given to `save`.
 
   Returns:
-    It: `'leaves'`, `'digest'` and `'about'`.
+    It: `'leaves'`, their `'digest'`, `'about'` and the `'checksum'` of all.
 
   Raises:
     DamagedError: if it is missing or not whole.
   """
   try:
     manifest = json.loads((folder / _MANIFEST).read_text())
-    if _digest(manifest["leaves"]) != manifest["digest"]:
-      raise DamagedError(f"{folder}: the manifest is not what was written")
-    if not isinstance(manifest["about"], dict):
+    checked = [manifest["leaves"], manifest["about"]]
+    same = manifest["digest"] == _digest(manifest["leaves"])
+    if not same or manifest["checksum"] != _digest(checked):
       raise DamagedError(f"{folder}: the manifest is not what was written")
   except OSError as error:
     raise DamagedError(
@@ -216,7 +222,7 @@ def _describe(leaf: Leaf) -> dict[str, Any]:
   }
 
 
-def _digest(described: list[dict[str, Any]]) -> str:
+def _digest(described: Any) -> str:
   return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 
@@ -251,23 +257,32 @@ def _quiet() -> Iterator[None]:
 
 
 def _read_arrays(
-  folder: pathlib.Path, stored: list[dict[str, Any]]
+  folder: pathlib.Path, wanted: Mapping[int, dict[str, Any]]
 ) -> list[np.ndarray]:
+  """Reads arrays by their numbers, and no others."""
   import orbax.checkpoint as ocp
 
-  as_numpy = ocp.RestoreArgs(restore_type=np.ndarray)
-  wanted = {
-    str(i): as_numpy for i, leaf in enumerate(stored) if 0 not in leaf["shape"]
+  args = {
+    str(i): ocp.RestoreArgs(restore_type=np.ndarray)
+    for i, leaf in wanted.items()
+    if 0 not in leaf["shape"]
   }
   try:
     with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
-      arrays = checkpointer.restore(folder.absolute(), restore_args=wanted)
+      arrays = checkpointer.restore(
+        folder.absolute(),
+        args=ocp.args.PyTreeRestore(
+          item=dict.fromkeys(args, 0), restore_args=args, partial_restore=True
+        ),
+      )
     return [
       np.asarray(arrays[str(i)])
-      if str(i) in wanted
+      if str(i) in args
       else np.zeros(leaf["shape"], leaf["dtype"])
-      for i, leaf in enumerate(stored)
+      for i, leaf in wanted.items()
     ]
+  except (MemoryError, ImportError):
+    raise
   except Exception as error:  # orbax and tensorstore have many of their own
     first = (str(error).strip().splitlines() or [""])[0]
     raise DamagedError(

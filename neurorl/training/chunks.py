@@ -27,7 +27,6 @@ class Counters:
   Attributes:
     environment_steps: transitions so far, of each seed.
     learns_from: the iteration from which there is something to learn from.
-    next_evaluation: budget steps at which the next one is due.
     iterations: so far.
     updates: so far, of one seed.
     chunk_seconds: that chunks took which learned.
@@ -39,7 +38,6 @@ class Counters:
 
   environment_steps: list[int]
   learns_from: int
-  next_evaluation: int
   iterations: int = 0
   updates: int = 0
   chunk_seconds: float = 0.0
@@ -116,7 +114,6 @@ class Chunks:
     return Counters(
       environment_steps=[0] * len(self.seeds),
       learns_from=self._program.warm_up_iterations,
-      next_evaluation=self._experiment.evaluator.every_steps,
     )
 
   def first_state(self) -> Any:
@@ -135,9 +132,9 @@ class Chunks:
         yield min(chunk, end - start), learn
       at = max(at, end)
 
-  def compiled(self, seconds: float) -> bool:
-    """Waits a while; returns whether a chunk can run."""
-    return self._functions["run_chunk"].wait(seconds)
+  def compiled(self, name: str, seconds: float) -> bool:
+    """Waits a while; returns whether `'run_chunk'` or `'evaluate'` can run."""
+    return self._functions[name].wait(seconds)
 
   def run(self, iterations: int, learn: bool) -> tuple[Any, float]:
     """Runs one chunk.

@@ -13,13 +13,11 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
-
 from neurorl.logging_types import RunInfo
-from neurorl.runs import description, keeping, state_files
+from neurorl.runs import description, keeping
 from neurorl.runs.files import write_whole
 from neurorl.runs.signals import StoppedError, StopRequest
-from neurorl.training import chunks, learner, rows, summaries
+from neurorl.training import chunks, crashes, learner, rows, summaries
 from neurorl.training import program as program_lib
 from neurorl.training.evaluation import Reports
 from neurorl.training.experiment import Experiment
@@ -64,6 +62,7 @@ def run(
   Raises:
     TrainingError: if a loss or gradient is not finite, or stored observations
       are not what was seen; the state of before the chunk is kept in `crash/`.
+      Also if the last state cannot be written.
     StoppedError: if it was asked to end early; its state is kept.
     MismatchError: if the checkpoint is of another program.
     DamagedError: if no checkpoint is whole.
@@ -190,9 +189,9 @@ class _Host:
     kept = ""
     self._loggers.write([])  # what they owe
     if self._keeper is not None:
-      self._save()
-      self._keeper.wait()
       kept = "; the same command with that --run_dir goes on"
+      if not self._save_last():
+        kept += " from the last state that could be written"
     raise StoppedError(
       f"ended by {why} at {self.chunks.steps:,} of "
       f"{self.chunks.budget:,} steps in {self._run_dir}{kept}",
@@ -201,15 +200,15 @@ class _Host:
 
   def advance(self, iterations: int, learn: bool) -> None:
     """Runs one chunk, and what the host does after it."""
-    while not self.chunks.compiled(0.2):
+    while not self.chunks.compiled("run_chunk", 0.2):
       self.stop_if_asked()
-    counters = self.chunks.counters
+    begun = time.perf_counter()
+    steps, counters = self.chunks.steps, self.chunks.counters
     if learn and counters.first_update is None:
       counters.first_update = time.time() - self._begun
     output, seconds = self.chunks.run(iterations, learn)
     if self._keeper is not None and not self._longest:
       self._keeper.prepare()  # beside the chunks to come
-    self._longest = max(self._longest, seconds)
     found = rows.make(
       output,
       self.chunks.seeds,
@@ -222,30 +221,35 @@ class _Host:
       row["seconds"] = time.time() - self._begun
       row["steps_per_second"] = float(output.tally.transitions.sum()) / seconds
     rows.check(found)
-    self._evaluate_if_due(found)
-    self._log(found, seconds)
+    evaluated = self._evaluate_if_due(found, steps)
+    self._log(found, seconds, evaluated)
     if self._keeper is not None and self._keeper.due(self.chunks.steps):
       self._save()
+    self._longest = max(self._longest, time.perf_counter() - begun)
 
-  def _log(self, found, seconds: float) -> None:
+  def _log(self, found, seconds: float, evaluated: float) -> None:
     warned = set(self.chunks.counters.warned)
     messages = rows.support_warnings(found, warned)
     messages += rows.length_warnings(
-      seconds, self._experiment.steps_per_chunk, warned
+      seconds, self._experiment.steps_per_chunk, evaluated, warned
     )
     self.chunks.counters.warned = sorted(warned)
     for message in messages:
       self._warn(message)
     self._loggers.write(found)
 
-  def _evaluate_if_due(self, found: list[dict[str, float]]) -> None:
+  def _evaluate_if_due(
+    self, found: list[dict[str, float]], before: int
+  ) -> float:
+    """Evaluates after the steps since before; returns the seconds it took."""
     every = self._experiment.evaluator.every_steps
-    counters, steps = self.chunks.counters, self.chunks.steps
-    due = every and steps >= counters.next_evaluation
+    steps = self.chunks.steps
+    due = every and steps // every > before // every
     if steps < self.chunks.budget and not due:
-      return
-    while every and counters.next_evaluation <= steps:
-      counters.next_evaluation += every
+      return 0.0
+    while not self.chunks.compiled("evaluate", 60.0):
+      pass
+    begun = time.perf_counter()
     self._final_reports = self.chunks.evaluate()
     rows.add_reports(found, self._final_reports)
     rows.check(found)
@@ -253,6 +257,7 @@ class _Host:
       report = self._final_reports["evaluation"]
       score = float(report.episode_return.mean())
       self._keeper.evaluated(self.chunks.state, steps, self._about(), score)
+    return time.perf_counter() - begun
 
   def _about(self) -> dict[str, Any]:
     seconds = time.time() - self._begun
@@ -265,35 +270,33 @@ class _Host:
   def _save(self) -> None:
     self._keeper.save(self.chunks.state, self.chunks.steps, self._about())
 
+  def _save_last(self) -> bool:
+    """Returns when the state of now is written; False if it cannot be."""
+    for _ in range(2):
+      self._save()
+      self._keeper.wait()
+      if self._keeper.kept(self.chunks.steps):
+        return True
+    return False
+
   def save_crash(self) -> str:
-    """Works out the state of before the chunk that went wrong, and keeps it.
-
-    Nothing is copied while all goes well: the numbers are the same when the run
-    is repeated from its last checkpoint, or its beginning.
-
-    Returns:
-      Where it is, or why it is not.
-    """
-    bad = self.chunks.counters.iterations
-    self._warn("working out the state of before that chunk")
-    try:
-      return self._save_crash(bad)
-    except (
-      OSError,
-      jax.errors.JaxRuntimeError,
-      state_files.DamagedError,
-      StoppedError,
-    ) as error:
-      first = (str(error).splitlines() or [""])[0]
-      return f"the state of before that chunk could not be kept ({first})"
-
-  def _save_crash(self, bad: int) -> str:
+    """Keeps the state of before the chunk that went wrong; says where."""
     replay = self._keeper and self._experiment.checkpoints.replay
     if self._start.resumes and not replay:
       return "the state of before is unknown, since replay is not kept"
-    self.chunks.state = None  # there may be no room for two
+    self._warn("working out the state of before that chunk")
+    stop = self._start.stop
+    return crashes.keep(
+      self.chunks,
+      lambda: self._begin_again(replay),
+      self._run_dir,
+      self._about,
+      lambda: stop is not None and stop.check() is not None,
+    )
+
+  def _begin_again(self, from_checkpoint: bool) -> None:
     found = None
-    if replay:
+    if from_checkpoint:
       self._keeper.wait()
       found = self._newest()
     if found is None:
@@ -301,27 +304,12 @@ class _Host:
     else:
       self.chunks.state, about = found
       self.chunks.counters = chunks.read_counters(about)
-    for iterations, learn in self.chunks.plan():
-      if self.chunks.counters.iterations + iterations >= bad:
-        break
-      if self._start.stop and self._start.stop.check():
-        raise StoppedError("ended meanwhile", 143)
-      self.chunks.run(iterations, learn)
-    about = {**self._about(), "iterations": iterations, "learn": learn}
-    folder = self._run_dir / "crash"
-    state_files.save(folder, state_files.fetch(self.chunks.state), about)
-    return (
-      f"the state of before that chunk is in {folder}; the same command with "
-      f"--run_dir={self._run_dir} --debug names the operation"
-    )
 
   def finish(self) -> dict[str, Any]:
     """Evaluates if nothing has, keeps the last state, says how it went."""
     if not self._final_reports:
       self._final_reports = self.chunks.evaluate()
-    if self._keeper is not None:
-      self._save()
-      self._keeper.wait()
+    kept = self._keeper is None or self._save_last()
     summary = summaries.make(
       self.chunks,
       self._final_reports,
@@ -330,9 +318,15 @@ class _Host:
       startup=self._laps,
     )
     text = json.dumps(summary, indent=2, allow_nan=False)
-    try:
-      write_whole(self._run_dir / "summary.json", text + "\n")
-    except OSError as error:
-      self._warn(f"warning: summary.json cannot be written ({error})")
+    if kept:  # without its last state a run is not finished
+      try:
+        write_whole(self._run_dir / "summary.json", text + "\n")
+      except OSError as error:
+        self._warn(f"warning: summary.json cannot be written ({error})")
     self._loggers.finish(summary)
+    if not kept:
+      raise TrainingError(
+        f"what was learned could not be written to {self._folder}; make room "
+        "there, and the same command goes on from the last state that could be"
+      )
     return summary

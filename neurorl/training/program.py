@@ -8,7 +8,6 @@ updates: that a chunk learns is an argument, not a branch inside the loop.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ import optax
 
 from neurorl.environments import batch
 from neurorl.ops import trees
-from neurorl.training import collect, contracts, learner, loss_contracts
+from neurorl.training import collect, contracts, learner, loss_contracts, memory
 from neurorl.training.evaluation import Evaluate
 from neurorl.training.experiment import Experiment
 from neurorl.types import (
@@ -289,43 +288,23 @@ def overview(experiment: Experiment, program: Program) -> str:
   Raises:
     ValueError: if the state does not fit the device's memory.
   """
+  seeds = experiment.num_seeds
   state = jax.eval_shape(program.init, jax.random.key(0))
-  _check_memory(experiment, state)
+  kept = None
+  if experiment.checkpoints is not None:
+    kept = state if experiment.checkpoints.replay else without_buffer(state)
+  memory.check(state, kept, seeds)
   params = state.learning.params["agent"]
   count = sum(leaf.size for leaf in jax.tree.leaves(params))
-  seeds = experiment.num_seeds
-  kept = trees.size_in_bytes(state) * seeds / 1e6
+  size = trees.size_in_bytes(state) * seeds / 1e6
   buffer = trees.size_in_bytes(state.buffer) * seeds / 1e6
   steps = experiment.iterations * experiment.steps_per_iteration
   spec = experiment.environment.spec
   return "\n".join(
     [
       f"{spec.name}, {spec.actions} actions, {experiment.num_envs} in lockstep",
-      f"{count:,} parameters, {kept:,.0f} MB of state ({buffer:,.0f} of buffer)"
+      f"{count:,} parameters, {size:,.0f} MB of state ({buffer:,.0f} of buffer)"
       f", {seeds} seed{'s' if seeds > 1 else ''} from {experiment.seed}, "
       f"{steps:,} steps each, on {jax.devices()[0].device_kind}",
     ]
-  )
-
-
-def _check_memory(experiment: Experiment, state: LoopState) -> None:
-  needed = trees.size_in_bytes(state) * experiment.num_seeds
-  copied = 0
-  device = jax.devices()[0]
-  if device.platform == "cpu" and experiment.checkpoints is not None:
-    kept = state if experiment.checkpoints.replay else without_buffer(state)
-    copied = trees.size_in_bytes(kept) * experiment.num_seeds
-  limit = (device.memory_stats() or {}).get("bytes_limit")
-  if limit is None:
-    limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-  if needed + copied <= limit:
-    return
-  more, remedy = "", ""
-  if copied:
-    more = f" and {copied / 1e9:,.1f} GB more while a checkpoint is written"
-    remedy = ", or checkpoints.replay = False"
-  raise ValueError(
-    f"training keeps {needed / 1e9:,.1f} GB{more}, but {device.device_kind} "
-    f"has {limit / 1e9:,.1f} GB; turn down the buffer's capacity, "
-    f"train.num_seeds or train.num_envs, or bind the buffer's store_as{remedy}"
   )

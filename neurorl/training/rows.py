@@ -144,22 +144,29 @@ def support_warnings(rows: Sequence[Row], told: set[str]) -> list[str]:
 
 
 def length_warnings(
-  seconds: float, steps_per_chunk: int, told: set[str]
+  seconds: float, steps_per_chunk: int, evaluated: float, told: set[str]
 ) -> list[str]:
   """Says once that chunks are too long for a run to be ended in time.
 
   Args:
     seconds: that a chunk took.
     steps_per_chunk: the setting.
+    evaluated: seconds that the evaluation after it took.
     told: names that were warned of; what is told now is added.
 
   Returns:
     Sentences.
   """
-  if seconds <= _LONG_CHUNK or "chunk" in told:
-    return []
-  told.add("chunk")
-  return [
-    f"warning: a chunk took {seconds:.0f} s, and a signal is answered after a "
-    f"chunk: turn down train.steps_per_chunk = {steps_per_chunk}"
-  ]
+  chunk = f"train.steps_per_chunk = {steps_per_chunk}"
+  messages = []
+  for name, took, remedy in [
+    ("a chunk", seconds, chunk),
+    ("an evaluation", evaluated, "evaluator.episodes or evaluator.max_steps"),
+  ]:
+    if took > _LONG_CHUNK and name not in told:
+      told.add(name)
+      messages.append(
+        f"warning: {name} took {took:.0f} s, and a signal is answered after "
+        f"it: turn down {remedy}"
+      )
+  return messages

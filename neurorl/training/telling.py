@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neurorl.logging_types import LoggerRecipe, Row, RunInfo
+
+
+def say(text: str) -> None:
+  """Prints what a run says of itself; goes on if nobody reads it."""
+  try:
+    print(text, flush=True)
+  except BrokenPipeError:
+    _give_up_broken_output()
+
+
+def _give_up_broken_output() -> None:
+  """Writes to nowhere what nobody reads any more, as when `tee` has ended."""
+  try:
+    sys.stdout.flush()
+  except BrokenPipeError:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 class Told:
@@ -48,9 +67,8 @@ class Told:
   def _try(self, i: int, function) -> bool:
     try:
       function()
-    except BrokenPipeError:
-      raise
     except OSError as error:
+      _give_up_broken_output()
       if i not in self._complained:
         self._complained.add(i)
         print(

@@ -1,5 +1,7 @@
 """Whose folder it is, and what may go on in it."""
 
+import pathlib
+
 import pytest
 
 from neurorl.runs import directory
@@ -18,7 +20,7 @@ def _unfinished(tmp_path):
   opened(path).lock.close()
   (path / "config.gin").write_text("")
   (path / "metrics.csv").write_text("rows")
-  (path / "checkpoints").mkdir()
+  (path / "checkpoints" / "00000000000000").mkdir(parents=True)
   return path
 
 
@@ -96,7 +98,15 @@ def test_weights_alone(unfinished):
     assert directory.weights_of(str(unfinished)) == aside
     again.lock.close()
   # A queue repeats the command that began the run: it goes on.
-  (unfinished / "checkpoints").mkdir()
+  # Killed while it wrote the first: a folder that holds none is none.
+  (unfinished / "checkpoints" / ".00000000000000.partial").mkdir(parents=True)
+  assert directory.weights_of(str(unfinished)) == aside
+  again = opened(unfinished, resume="params_only")
+  assert again.beginning == "params_only"
+  again.lock.close()
+  (unfinished / "checkpoints" / "00000000000000").mkdir(
+    exist_ok=True, parents=True
+  )
   assert directory.weights_of(str(unfinished)) == unfinished / "checkpoints"
   again = opened(unfinished, resume="params_only")
   assert again.beginning == "resume"
@@ -104,7 +114,7 @@ def test_weights_alone(unfinished):
   other = RUN._replace(settings={"train.seed": "1"})
   again = opened(unfinished, other, resume="params_only")
   assert again.beginning == "params_only"
-  assert (unfinished / "before-3" / "checkpoints").exists()
+  assert (unfinished / "before-4" / "checkpoints").exists()
   again.lock.close()
 
 
@@ -147,3 +157,33 @@ def test_a_fresh_name_each_time(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   paths = {directory.open_(None, "name", RUN).path for _ in range(3)}
   assert len(paths) == 3
+
+
+def test_no_folder_is_taken_by_an_empty_name(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "precious").write_text("")
+  for overwrite in (False, True):
+    with pytest.raises(ValueError, match="--run_dir is empty"):
+      directory.open_("", "name", RUN, overwrite=overwrite)
+  assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_a_run_is_one_until_all_of_it_is_gone(unfinished, monkeypatch):
+  """What a kill leaves of `--overwrite` is a run, or an empty folder."""
+  (unfinished / "zebra").write_text("")
+  removed = []
+  monkeypatch.setattr(pathlib.Path, "unlink", lambda p: removed.append(p.name))
+  opened(unfinished, overwrite=True).lock.close()
+  assert removed[-1] == "run.json"
+
+
+def test_what_a_full_disk_leaves_is_no_run(tmp_path, monkeypatch):
+  (tmp_path / ".run.json.partial").write_text("{")
+  assert directory.inspect(str(tmp_path), RUN, "auto", False) == "anew"
+
+
+def test_a_run_in_a_folder_that_cannot_be_written(unfinished):
+  (unfinished / ".lock").unlink(missing_ok=True)
+  (unfinished / ".lock").mkdir()
+  with pytest.raises(ValueError, match="cannot write to --run_dir"):
+    directory.inspect(str(unfinished), RUN, "auto", False)
