@@ -98,7 +98,7 @@ def _functions(experiment, program, simulations: int):
     num_actions = experiment.environment.spec.actions.num_actions
     action = jax.random.randint(action_key, (ENVS,), 0, num_actions)
     return key, *environment.step(
-      jax.random.split(step_key, ENVS), state, timestep, action
+      jax.random.split(step_key, (ENVS, 2)), state, timestep, action
     )
 
   return {

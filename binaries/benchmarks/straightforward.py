@@ -87,7 +87,7 @@ def functions(environment: Environment) -> dict[str, Callable[[], Any]]:
   def step(carry):
     key, state, timestep = carry
     key, now = jax.random.split(key)
-    keys = jax.random.split(now, ENVS)
+    keys = jax.random.split(now, (ENVS, 2))
     return key, *batched.step(keys, state, timestep, action[0])
 
   started = jax.jit(batched.reset)(jax.random.split(key, ENVS))
