@@ -1,4 +1,4 @@
-"""What is timed can run: nothing else calls it before somebody wants figures."""
+"""What is timed can run: nothing else calls it before somebody asks."""
 
 import jax
 import numpy as np
