@@ -116,12 +116,12 @@ def quantile_td(
 
   def term(inputs: LossInputs) -> TermOutput:
     name, sums = "quantile_td", sums_of(inputs)
-    length, batch = inputs.mask.shape
+    length = inputs.mask.shape[0]
     values = outputs_lib.read(inputs.target, head, name, "quantiles")
     chances = jnp.broadcast_to(policy(inputs)[..., None], values.shape)
     chances = chances / values.shape[-1]
     values, chances = jax.tree.map(
-      lambda x: _at_arrival(x.reshape(length + 1, batch, -1), sums),
+      lambda x: _at_arrival(x.reshape(*x.shape[:2], -1), sums),
       (values, chances),
     )
     target = jax.lax.stop_gradient(_bellman(values, sums))

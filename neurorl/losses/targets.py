@@ -53,7 +53,8 @@ def _check_length(name: str, value: float, least: int, rewards: Array) -> None:
   if rewards.shape[0] < least:
     raise ValueError(
       f"{name} = {value} needs sequences of at least {least} transitions, but "
-      f"these have {rewards.shape[0]}; bind the buffer's sequence_length"
+      f"these have {rewards.shape[0]}; bind the buffer's "
+      "sequence_length, or rollout.chunk_length"
     )
 
 

@@ -77,7 +77,8 @@ def unrolled(
       if length <= steps:
         raise ValueError(
           f"unrolled.steps = {steps} needs sequences of more transitions, but "
-          f"these have {length}; bind the buffer's sequence_length"
+          f"these have {length}; bind the buffer's "
+          "sequence_length, or rollout.chunk_length"
         )
 
       def body(carry, depth_and_key):

@@ -15,10 +15,14 @@ import jax.numpy as jnp
 
 from neurorl import registry
 from neurorl.loss_types import Loss
-from neurorl.training import learner
+from neurorl.training import learner, own_code
 from neurorl.training.contracts import beginning, drop_axes
 from neurorl.training.experiment import Experiment
 from neurorl.types import Agent, Array, Buffer, Key, Step
+
+# By which sequences are made longer to see whether their last step is read: a
+# length of 1 goes with any other, and 3 is soon a divisor of something.
+_UNLIKELY_LENGTHS = (97, 101)
 
 
 def check_prepare(
@@ -78,11 +82,13 @@ class LossNeeds(NamedTuple):
 
   Attributes:
     extras: names of what was recorded or prepared.
+    length: transitions of a sequence that gradients flow through.
     online_last: whether what is predicted at the last step of a sequence.
     target_last: the same of the target's predictions.
   """
 
   extras: tuple[str, ...]
+  length: int
   online_last: bool = True
   target_last: bool = True
 
@@ -110,15 +116,20 @@ def check_loss(
       "losses.prepare and normalised_rewards need whole rollouts; bind "
       "train.buffer = @rollout()"
     )
-  needs = LossNeeds(_check_loss(experiment, agent, loss, buffer))
+  needs = LossNeeds(*_check_loss(experiment, agent, loss, buffer))
+  # Shapes tell what this library's terms read. Those of a user may take x[-1],
+  # or a mean over time, of whatever they are given: they are given everything.
+  if own_code.has_own_code(loss):
+    return needs
   # Half of what there is to compute where sequences are single transitions.
   savings = [(False, False)] if buffer.peeks else []
   if experiment.target_params is not None:
     savings.append((False, True))
   for last in savings:
     with contextlib.suppress(ValueError, TypeError, AssertionError):
-      _check_loss(experiment, agent, loss, buffer, *last)
-      return LossNeeds(needs.extras, *last)
+      for steps in _UNLIKELY_LENGTHS:
+        _check_loss(experiment, agent, loss, buffer, *last, more=steps)
+      return needs._replace(online_last=last[0], target_last=last[1])
   return needs
 
 
@@ -129,8 +140,13 @@ def _check_loss(
   buffer: Buffer,
   online_last: bool = True,
   target_last: bool = True,
-) -> tuple[str, ...]:
-  """Runs an update on shapes; returns the names of the extras it reads."""
+  more: int = 0,
+) -> tuple[tuple[str, ...], int]:
+  """Runs an update on shapes.
+
+  Returns:
+    The names of the extras it reads, and the transitions of a sequence.
+  """
   read = _Names()
 
   def apply(params, state, inputs, weights):
@@ -152,25 +168,26 @@ def _check_loss(
   def run(key):
     learning = _learning(experiment, agent, loss, key)
     batch, _ = buffer.sample(buffer.init(), key, beginning())
-    if not online_last:  # one transition more: 1 would go with any number
-      batch = batch._replace(steps=_longer(batch.steps))
+    if more:
+      batch = batch._replace(steps=_longer(batch.steps, more))
     return update(learning, batch, key, beginning())
 
   _, report = jax.eval_shape(run, jax.random.key(0))
-  batch_size = report.mask.shape[1]
+  length, batch_size = report.mask.shape
   if batch_size > buffer.num_sequences:
     raise ValueError(
       f"the buffer's batch_size = {batch_size} exceeds the "
       f"{buffer.num_sequences} sequences that it can hold; bind a smaller "
       "batch or a larger capacity"
     )
-  return tuple(sorted(read))
+  return tuple(sorted(read)), length
 
 
-def _longer(steps: Step) -> Step:
-  """Adds a step to sequences."""
+def _longer(steps: Step, more: int) -> Step:
+  """Adds steps to sequences."""
   longer = jax.tree.map(
-    lambda x: jnp.concatenate([x[:1], x]), steps._replace(agent_state=())
+    lambda x: jnp.concatenate([x[:1]] * more + [x]),
+    steps._replace(agent_state=()),
   )
   return longer._replace(agent_state=steps.agent_state)
 

@@ -83,6 +83,7 @@ class Program(NamedTuple):
     evaluate: `(agent params, key) -> Reports`.
     warm_up_iterations: how many fill the buffer for its first sample.
     agent: the network's pure functions.
+    sequence_length: transitions that gradients flow through.
   """
 
   init: Callable[[Key], LoopState]
@@ -90,6 +91,7 @@ class Program(NamedTuple):
   evaluate: Evaluate
   warm_up_iterations: int
   agent: Agent
+  sequence_length: int
 
 
 def build(experiment: Experiment) -> Program:
@@ -172,6 +174,7 @@ def build(experiment: Experiment) -> Program:
     evaluate=evaluate,
     warm_up_iterations=warm_up_iterations,
     agent=agent,
+    sequence_length=needs.length,
   )
 
 
@@ -275,6 +278,13 @@ def _warm_up_iterations(experiment: Experiment, buffer: Buffer) -> int:
   return iterations
 
 
+_NO_GRADIENT_IN_TIME = (
+  "warning: this agent has a memory, but learns from single transitions: no "
+  "gradient goes back in time, and it will hardly learn what to remember; bind "
+  "the buffer's sequence_length, or rollout.chunk_length = None"
+)
+
+
 def overview(experiment: Experiment, program: Program) -> str:
   """Describes a run before it starts.
 
@@ -300,8 +310,14 @@ def overview(experiment: Experiment, program: Program) -> str:
   buffer = trees.size_in_bytes(state.buffer) * seeds / 1e6
   steps = experiment.iterations * experiment.steps_per_iteration
   spec = experiment.environment.spec
+  remembers = bool(jax.tree.leaves(state.acting.agent_state))
   return "\n".join(
     [
+      *(
+        [_NO_GRADIENT_IN_TIME]
+        if remembers and program.sequence_length == 1
+        else []
+      ),
       f"{spec.name}, {spec.actions} actions, {experiment.num_envs} in lockstep",
       f"{count:,} parameters, {size:,.0f} MB of state ({buffer:,.0f} of buffer)"
       f", {seeds} seed{'s' if seeds > 1 else ''} from {experiment.seed}, "

@@ -1,13 +1,16 @@
 """What no loss reads is not computed."""
 
 import dataclasses
+import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurorl import training
-from neurorl.training import loss_contracts
+from neurorl import losses, training
+from neurorl.loss_types import LossInputs, TermOutput
+from neurorl.training import loss_contracts, own_code, program
 from tests import small
 
 DOUBLE = "one_step_returns.bootstrap = @double_q()"
@@ -72,3 +75,63 @@ def test_leaving_them_out_changes_nothing(monkeypatch, file):
     less,
     everything,
   )
+
+
+def test_quantiles_of_the_last_step_are_read(monkeypatch):
+  """Their number, 6, is divisible by 3, the steps of a probe of shapes."""
+  found = _watch(monkeypatch)
+  training.build(
+    small.load(
+      "pqn.gin",
+      "agent.heads = {'q': @quantile_q_head()}\n"
+      "quantile_q_head.num_quantiles = 6\n"
+      "losses.prepare = {}\n"
+      "losses.terms = {'q': @quantile_td()}\n"
+      "quantile_td.policy = @online_greedy()",
+    ).call()
+  )
+  assert found[-1].online_last and found[-1].target_last
+
+
+def _last_value(inputs: LossInputs) -> TermOutput:
+  """Reads the last step in a way that no shape shows."""
+  last = inputs.online["q"]["mean"][-1].mean()
+  zeros = jnp.zeros_like(inputs.mask)
+  return TermOutput(last + zeros, zeros, {})
+
+
+def test_a_users_term_is_given_everything(monkeypatch):
+  found = _watch(monkeypatch)
+  experiment = small.load("dqn.gin").call()
+  terms = {"q": _last_value}
+  loss = losses.losses(terms)
+  training.build(dataclasses.replace(experiment, loss=loss))
+  assert found[-1].online_last and found[-1].target_last
+
+
+def test_own_code_is_found_wherever_it_is_held():
+  assert not own_code.has_own_code(losses.regression)
+  inner = functools.partial(_last_value)
+
+  def made(parts):
+    return losses.losses({"q": parts})
+
+  for part in (_last_value, inner, losses.losses({"q": inner})):
+    assert own_code.has_own_code(part)
+  assert own_code.has_own_code(made(_last_value))
+
+
+@pytest.mark.parametrize(
+  ("file", "core", "warned"),
+  [
+    ("dqn.gin", "@gru()", True),
+    ("dqn.gin", "None", False),
+    ("qlearning.gin", "@lstm()", False),
+    ("ppo.gin", "@lstm()", True),
+    ("recurrent_ppo.gin", "@gru()", False),
+  ],
+)
+def test_a_memory_that_single_transitions_train_is_told(file, core, warned):
+  experiment = small.load(file, f"agent.core = {core}").call()
+  text = program.overview(experiment, training.build(experiment))
+  assert ("single transitions" in text) == warned
