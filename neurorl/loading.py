@@ -146,6 +146,8 @@ def _read(folder: pathlib.Path, checkpoint: str, like: Params):
         raise ValueError(f"no checkpoint is in {folder}")
       return found
     pattern = f"{keeping.BEST}*" if checkpoint == "best" else checkpoint
+    if checkpoint.isdigit():  # without the zeros by which names are sorted
+      pattern = keeping.name_of(int(checkpoint))
     paths = sorted(folder.glob(pattern))
     if not paths:
       names = sorted(path.name for path in folder.glob("[!.]*"))

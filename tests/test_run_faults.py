@@ -433,7 +433,11 @@ def test_evaluation_of_a_trained_agent(whole, tmp_path):
   shutil.copytree(whole / "run", tmp_path / "run")
   for policy in ("evaluating", "acting"):
     done = processes.evaluate(
-      "--run_dir=run", f"--policy={policy}", "--episodes=5", cwd=tmp_path
+      "--run_dir=run",
+      f"--policy={policy}",
+      "--episodes=5",
+      "--checkpoint=800",
+      cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     (out,) = (tmp_path / "run").glob(f"evaluation-{policy}-*.csv")

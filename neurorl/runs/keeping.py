@@ -118,9 +118,9 @@ class Keeper:
 
   def resumed(self, steps: int, about: Mapping[str, Any]) -> None:
     """Takes note of the state that a run goes on from."""
-    self._saved_steps, self._whole = steps, _name(steps)
+    self._saved_steps, self._whole = steps, name_of(steps)
     for path in self._folder.glob(f"{BEST}*"):
-      if path.name > f"{BEST}{_name(steps)}":  # of a future that is lost
+      if path.name > f"{BEST}{name_of(steps)}":  # of a future that is lost
         shutil.rmtree(path, ignore_errors=True)
     if any(self._folder.glob(f"{BEST}*")):
       self._best = about.get("best", self._best)
@@ -135,14 +135,14 @@ class Keeper:
     """
     begun = time.monotonic()
     self.wait()
-    if self._whole != _name(steps):
+    if self._whole != name_of(steps):
       self._saved_at, self._saved_steps = begun, steps
-      self._write(state, _name(steps), {**about, "best": self._best})
+      self._write(state, name_of(steps), {**about, "best": self._best})
     self.seconds += time.monotonic() - begun
 
   def kept(self, steps: int) -> bool:
     """Says whether the state after so many environment steps is written."""
-    return self._whole == _name(steps)
+    return self._whole == name_of(steps)
 
   def evaluated(
     self, state: Tree, steps: int, about: Mapping[str, Any], score: float
@@ -150,7 +150,7 @@ class Keeper:
     """Keeps a state, without its buffer, if none was evaluated better."""
     if self._settings.keep_best and score > self._best:
       about = {**about, "best": score}
-      self._write(state, f"{BEST}{_name(steps)}", about)
+      self._write(state, f"{BEST}{name_of(steps)}", about)
 
   def wait(self) -> None:
     """Returns when everything is written, or was warned of."""
@@ -266,8 +266,9 @@ def read(
   return state_files.load(path, like if kept else without_replay(like))
 
 
-def _name(steps: int) -> str:
-  return f"{steps:014d}"  # so that they sort
+def name_of(steps: int) -> str:
+  """Names the state after so many environment steps, so that they sort."""
+  return f"{steps:014d}"
 
 
 def _named(folder: pathlib.Path) -> list[pathlib.Path]:
