@@ -127,7 +127,7 @@ BAD = {
   ),
   "missing head": (
     [Q, "--gin.action_value.head=value"],
-    ["loss term 'q'", "action_value", "'value'", "heads q"],
+    ["loss term 'q'", "action_value", "'value'", "agent.heads has q"],
   ),
   "a head as a torso": (
     [Q, "--gin_bindings=agent.torso = @q_head()"],

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
-import os
 import pathlib
 import shutil
-import socket
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Literal, NamedTuple
 
+from neurorl.runs import locks
 from neurorl.runs.files import PARTIAL, write_whole
 
-_RUN, _SUMMARY, _LOCK = "run.json", "summary.json", ".lock"
+_RUN, _SUMMARY = "run.json", "summary.json"
 _CHECKPOINTS, _BEFORE = "checkpoints", "before-"
 
 Resume = Literal["auto", "never", "params_only"]
 # How a run begins: with nothing, where another left off, or with its weights.
 Beginning = Literal["anew", "resume", "params_only"]
-# Of file systems that have none.
-_NO_LOCKS = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS)
 
 
 class Identity(NamedTuple):
@@ -98,7 +92,7 @@ def inspect(
       "name another folder, or leave the flag out for a fresh one under runs/"
     )
   with _told(path):
-    _lock(run_dir).close()
+    locks.take(run_dir).close()
   if overwrite:
     return "anew"
   began, before = _read(path, run_dir)
@@ -145,7 +139,7 @@ def open_(
   with _told(path):
     run_dir = _fresh(name) if path is None else pathlib.Path(path).expanduser()
     run_dir.mkdir(parents=True, exist_ok=True)
-    lock = _lock(run_dir)
+    lock = locks.take(run_dir)
     if overwrite:
       _remove(_visible(run_dir))
     elif beginning == "params_only":
@@ -279,37 +273,8 @@ def _visible(run_dir: pathlib.Path) -> list[pathlib.Path]:
   return sorted(
     p
     for p in run_dir.iterdir()
-    if p.name != _LOCK and not p.name.endswith(PARTIAL)
+    if p.name != locks.NAME and not p.name.endswith(PARTIAL)
   )
-
-
-def _lock(run_dir: pathlib.Path) -> IO[str]:
-  """Locks a folder until the file is closed, or the process ends somehow."""
-  file = (run_dir / _LOCK).open("a+")
-  try:
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except OSError as error:
-    if error.errno in _NO_LOCKS:
-      print(
-        f"warning: {run_dir} cannot be locked ({error.strerror}): see that no "
-        "other process writes there",
-        file=sys.stderr,
-      )
-      return file
-    if not isinstance(error, BlockingIOError):
-      raise
-    file.seek(0)
-    owner = file.read().strip() or "another process"
-    file.close()
-    raise ValueError(
-      f"--run_dir={run_dir} is being written by {owner}; wait for it, or name "
-      "another folder"
-    ) from None
-  file.seek(0)
-  file.truncate()
-  file.write(f"process {os.getpid()} on {socket.gethostname()}")
-  file.flush()
-  return file
 
 
 def _remove(paths: Sequence[pathlib.Path]) -> None:
