@@ -3,8 +3,8 @@
 What lives here: `directory` (what a run's folder holds, and whether a command
 may go on in it), `state_files` (a tree of arrays, verified when it is read),
 `keeping` (which of those are kept), `signals` (how a scheduler asks a run
-to end), `locks` (one process to a folder). Nothing here knows reinforcement learning: a state is a tree, a
-configuration is text.
+to end), `locks` (one process to a folder). Nothing here knows reinforcement
+learning: a state is a tree, a configuration is text.
 
 May import: `types`, `registry`, jax; orbax only inside functions.
 
