@@ -348,7 +348,7 @@ def test_a_run_that_went_wrong_is_debugged(tmp_path):
 
 
 def test_a_full_disk_ends_nothing(whole, tmp_path):
-  done = processes.train(*SMALL, cwd=tmp_path, file_size=8_000)
+  done = processes.train(*SMALL, cwd=tmp_path, file_size=5_000)
   assert "no checkpoint could be written" in done.stdout
   assert "Traceback" not in done.stderr
   assert "100%" in done.stdout

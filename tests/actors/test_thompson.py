@@ -107,5 +107,5 @@ def test_what_is_wrong_is_refused():
     with pytest.raises(ValueError, match=r"learning must be in \(0, 1\], got"):
       thompson(learning=learning)
   actor = build(agent=agent(("other",)))
-  with pytest.raises(ValueError, match="thompson reads head 'q', but this"):
+  with pytest.raises(ValueError, match="thompson reads head 'q', but"):
     act(actor, jnp.zeros(1, jnp.int32), jnp.ones(1, bool))

@@ -45,7 +45,7 @@ def test_read_finds_a_prediction_or_names_what_there_is():
   predicted = {"q": {"mean": 1.0, "logits": 2.0}, "embedding": 3.0}
   assert outputs.read(predicted, "q", "me") == 1.0
   assert outputs.read(predicted, "q", "me", "logits") == 2.0
-  with pytest.raises(ValueError, match=r"me reads head 'v', .* has heads q;"):
+  with pytest.raises(ValueError, match=r"me reads head 'v', .* has q;"):
     outputs.read(predicted, "v", "me")
   with pytest.raises(ValueError, match="predicts logits, mean"):
     outputs.read(predicted, "q", "me", "taus")

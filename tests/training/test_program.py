@@ -280,7 +280,7 @@ def test_counters_and_schedules_beyond_two_to_the_31():
   output, _ = run.run(10, True)
   assert run.steps == 40 * (begun + 10) > 2**31
   assert 2**32 + 300 < run.counters.environment_steps[0] <= 2**32 + 400
-  np.testing.assert_allclose(output.metrics["learning_rate"], 0.5e-3, rtol=1e-3)
+  np.testing.assert_allclose(output.metrics["learning_rate"], 2.5e-4, rtol=1e-3)
 
 
 def test_more_iterations_than_can_be_counted_are_refused():
