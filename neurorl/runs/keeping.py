@@ -148,7 +148,10 @@ class Keeper:
     self, state: Tree, steps: int, about: Mapping[str, Any], score: float
   ) -> None:
     """Keeps a state, without its buffer, if none was evaluated better."""
-    if self._settings.keep_best and score > self._best:
+    if not self._settings.keep_best:
+      return
+    self.wait()  # the best so far is known when it is written
+    if score > self._best:
       about = {**about, "best": score}
       self._write(state, f"{BEST}{name_of(steps)}", about)
 

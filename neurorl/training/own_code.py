@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
@@ -56,7 +57,8 @@ def _parts(part: Any) -> Iterator[Any]:
     yield from (getattr(part, x.name) for x in dataclasses.fields(part))
   else:
     for cell in getattr(part, "__closure__", None) or ():
-      yield cell.cell_contents
+      with contextlib.suppress(ValueError):  # nothing is in it yet
+        yield cell.cell_contents
     wrapped = getattr(part, "__wrapped__", None)
     if wrapped is not None:
       yield wrapped

@@ -1,5 +1,6 @@
 """Which states are kept, and which one a run goes on from."""
 
+import time
 from typing import NamedTuple
 
 import jax
@@ -157,6 +158,24 @@ def test_the_best_is_kept_beside_the_newest(tmp_path):
   again.keeper.evaluated(state(4), 4, {}, 0.8)
   again.save(4)
   assert [p.name for p in tmp_path.glob("best-*")] == [best.name]
+
+
+def test_what_is_worse_is_not_the_best_while_that_is_written(
+  tmp_path, monkeypatch
+):
+  kept = Kept(tmp_path, keep_best=True)
+  save = state_files.save
+
+  def slowly(*arguments):
+    time.sleep(0.2)
+    save(*arguments)
+
+  monkeypatch.setattr(state_files, "save", slowly)
+  for steps, score in [(1, 0.9), (2, 0.5)]:
+    kept.keeper.evaluated(state(steps), steps, {}, score)
+  kept.keeper.wait()
+  (best,) = tmp_path.glob("best-*")
+  assert best.name.endswith("1")
 
 
 def test_replay_may_be_left_out(tmp_path):
