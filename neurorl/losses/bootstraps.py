@@ -12,8 +12,8 @@ import jax.numpy as jnp
 
 from neurorl.loss_types import LossInputs
 from neurorl.losses.policies import Policy
-from neurorl.losses.predictions import select
 from neurorl.ops import outputs as outputs_lib
+from neurorl.ops.selection import select
 from neurorl.registry import component
 from neurorl.types import Array
 

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 
 from neurorl.loss_types import LossInputs, Term, TermOutput
 from neurorl.losses.policies import Policy
-from neurorl.losses.predictions import select
 from neurorl.losses.rewards import Target
 from neurorl.losses.targets import n_step_sums
 from neurorl.ops import categorical
 from neurorl.ops import outputs as outputs_lib
 from neurorl.ops.returns import Sums
+from neurorl.ops.selection import select
 from neurorl.registry import component
 from neurorl.types import Array, Codec
 

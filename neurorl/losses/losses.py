@@ -64,7 +64,7 @@ def losses(
 
   def apply(params, state, inputs: LossInputs, importance_weights):
     del params
-    total, outputs, metrics, proceed = 0.0, {}, {}, []
+    total, outputs, metrics, by_transition, proceed = 0.0, {}, {}, {}, []
     keys = jax.random.split(inputs.key, len(terms))
     for key, (name, term) in zip(keys, terms.items(), strict=True):
       output = _apply_term(name, term, inputs._replace(key=key))
@@ -76,9 +76,9 @@ def losses(
       total += weight * loss
       metrics[f"loss/{name}"] = loss
       for metric, value in output.metrics.items():
-        if jnp.ndim(value):
-          value = trees.masked_mean(value, inputs.mask)
-        metrics[f"{name}/{metric}"] = value
+        averaged = by_transition if jnp.ndim(value) else metrics
+        averaged[f"{name}/{metric}"] = value
+    metrics |= trees.masked_means(by_transition, inputs.mask)
     metrics["loss/total"] = total
     error = outputs[told].error
     all_proceed = jnp.all(jnp.stack(proceed)) if proceed else None

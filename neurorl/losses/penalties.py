@@ -5,8 +5,9 @@ from __future__ import annotations
 import jax
 
 from neurorl.loss_types import LossInputs, Term, TermOutput
-from neurorl.losses.predictions import Prediction, select
+from neurorl.losses.predictions import Prediction
 from neurorl.ops import outputs as outputs_lib
+from neurorl.ops.selection import select
 from neurorl.registry import component
 
 

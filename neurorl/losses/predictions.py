@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax.numpy as jnp
-
 from neurorl.loss_types import LossInputs
 from neurorl.ops import outputs as outputs_lib
+from neurorl.ops.selection import select
 from neurorl.registry import component
 from neurorl.types import Array, Codec
 
@@ -65,20 +64,3 @@ def scalar(head: str = "value") -> Prediction:
     return Predicted(raw, inputs.agent.codecs[head])
 
   return prediction
-
-
-def select(values: Array, action: Array) -> Array:
-  """Picks what belongs to an action.
-
-  Args:
-    values: `[..., A, *rest]`.
-    action: `[...]` int32.
-
-  Returns:
-    `[..., *rest]`.
-  """
-  rest = (1,) * (values.ndim - action.ndim)
-  index = action.reshape(action.shape + rest)
-  return jnp.take_along_axis(values, index, axis=action.ndim).squeeze(
-    action.ndim
-  )

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 
 from neurorl.loss_types import LossInputs
 from neurorl.losses.bootstraps import check_temperature
-from neurorl.losses.predictions import select
 from neurorl.ops import outputs as outputs_lib
+from neurorl.ops.selection import select
 from neurorl.registry import component
 from neurorl.types import Array
 

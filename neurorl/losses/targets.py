@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from neurorl.loss_types import LossInputs
 from neurorl.losses.bootstraps import Bootstrap, expected_q
 from neurorl.losses.policies import Cut, Policy
-from neurorl.losses.predictions import select
 from neurorl.losses.rewards import Target, reward_of_transition
 from neurorl.ops import episodes, returns
 from neurorl.ops import outputs as outputs_lib
+from neurorl.ops.selection import select
 from neurorl.registry import component
 from neurorl.types import Array
 

@@ -110,9 +110,13 @@ def agent(
       return predict(x, timestep, mode, head_modules), state
 
     def unroll(timestep, state, mode):
-      x = torso_module(timestep.observation)
+      # As rows: XLA copies the operands of a product over two leading axes.
+      x = hk.BatchApply(torso_module)(timestep.observation)
       x, state = core_module.unroll(x, timestep.first, state)
-      return predict(x, timestep, mode, head_modules), state
+      outputs = hk.BatchApply(
+        lambda x, timestep: predict(x, timestep, mode, head_modules)
+      )(x, timestep)
+      return outputs, state
 
     def imagine(embedding, action, mode):
       x = dynamics_module(embedding, action)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from neurorl.ops.selection import select
 from neurorl.types import Array, ContinuousActions, Distribution
 
 # How near to its bounds a squashed action is still told from them.
@@ -12,9 +13,7 @@ _MARGIN = 1e-6
 
 
 def _categorical_log_prob(prediction, action: Array) -> Array:
-  log_policy = jax.nn.log_softmax(prediction["logits"])
-  chosen = jnp.take_along_axis(log_policy, action[..., None], axis=-1)
-  return chosen.squeeze(-1)
+  return select(jax.nn.log_softmax(prediction["logits"]), action)
 
 
 def _categorical_entropy(prediction, key) -> Array:

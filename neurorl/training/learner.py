@@ -13,6 +13,7 @@ import optax
 from neurorl.loss_types import Loss, LossInputs
 from neurorl.ops import episodes, trees
 from neurorl.ops import outputs as outputs_lib
+from neurorl.training import packing
 from neurorl.training.optimizers import Optimizer
 from neurorl.training.target_params import TargetUpdate
 from neurorl.types import (
@@ -123,6 +124,7 @@ def make(
   burn_in: int,
   online_last: bool = True,
   target_last: bool = True,
+  target_first: bool = True,
 ) -> Update:
   """Makes the learning half of an iteration.
 
@@ -137,6 +139,8 @@ def make(
     online_last: whether the loss reads what is predicted at the last step of
       a sequence.
     target_last: the same of the target's predictions.
+    target_first: whether it reads what the target predicts at the first step;
+      if not, an agent without memory is not asked, and zeros stand there.
 
   Returns:
     `(learning, batch, key, progress) -> (learning, report)`.
@@ -153,9 +157,12 @@ def make(
       target = jax.lax.stop_gradient(online)
     else:
       target_params = learning.target_params
+      asked = batch.steps if target_first else _after_first(batch.steps)
       _, target = unroll(
-        target_last, target_params, target_key, batch.steps, "target"
+        target_last, target_params, target_key, asked, "target"
       )
+      if not target_first:
+        target = jax.tree.map(_with_first_row, target)
     inputs = _inputs(
       agent, discount, steps, online, target, loss_key, progress
     )._replace(params=params["agent"], target_params=target_params)
@@ -184,7 +191,7 @@ def make(
     metrics = {
       **output.metrics,
       **optimizer.metrics(gradients, progress),
-      "gradient_norm": optax.global_norm(gradients),
+      "gradient_norm": optax.global_norm(packing.pack(gradients)),
     }
     if output.proceed is not None:
       metrics["proceeds"] = output.proceed.astype(jnp.float32)
@@ -247,6 +254,15 @@ def _inputs(
     key=key,
     progress=progress,
   )
+
+
+def _after_first(steps: Step) -> Step:
+  """Drops the first step of sequences that an agent without memory reads."""
+  return jax.tree.map(lambda x: x[1:], steps)
+
+
+def _with_first_row(x: Array) -> Array:
+  return jnp.concatenate([jnp.zeros_like(x[:1]), x])
 
 
 def _unroll(

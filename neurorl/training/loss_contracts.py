@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from neurorl import registry
 from neurorl.loss_types import Loss
-from neurorl.training import learner, own_code
+from neurorl.training import first_rows, learner, own_code
 from neurorl.training.contracts import beginning, drop_axes
 from neurorl.training.experiment import Experiment
 from neurorl.types import Agent, Array, Buffer, Key, Step
@@ -85,12 +85,15 @@ class LossNeeds(NamedTuple):
     length: transitions of a sequence that gradients flow through.
     online_last: whether what is predicted at the last step of a sequence.
     target_last: the same of the target's predictions.
+    target_first: whether what the target predicts at the first step; always
+      where the agent's memory has to begin there.
   """
 
   extras: tuple[str, ...]
   length: int
   online_last: bool = True
   target_last: bool = True
+  target_first: bool = True
 
 
 def check_loss(
@@ -116,7 +119,10 @@ def check_loss(
       "losses.prepare and normalised_rewards need whole rollouts; bind "
       "train.buffer = @rollout()"
     )
-  needs = LossNeeds(*_check_loss(experiment, agent, loss, buffer))
+  needs = LossNeeds(
+    *_check_loss(experiment, agent, loss, buffer),
+    target_first=_reads_target_first(experiment, agent, loss, buffer),
+  )
   # Shapes tell what this library's terms read. Those of a user may take x[-1],
   # or a mean over time, of whatever they are given: they are given everything.
   if own_code.has_own_code(loss):
@@ -131,6 +137,27 @@ def check_loss(
         _check_loss(experiment, agent, loss, buffer, *last, more=steps)
       return needs._replace(online_last=last[0], target_last=last[1])
   return needs
+
+
+def _reads_target_first(
+  experiment: Experiment, agent: Agent, loss: Loss, buffer: Buffer
+) -> bool:
+  """Whether the target is to be asked about the first step of a sequence."""
+  if experiment.target_params is None:
+    return True
+  found = []
+
+  def apply(params, state, inputs, weights):
+    def of_target(target):
+      asked = inputs._replace(target=target)
+      return loss.apply(params, state, asked, weights)
+
+    remembers = bool(jax.tree.leaves(inputs.steps.agent_state))
+    found.append(remembers or first_rows.reads_first(of_target, inputs.target))
+    return of_target(inputs.target)
+
+  _check_loss(experiment, agent, loss._replace(apply=apply), buffer)
+  return any(found)
 
 
 def _check_loss(

@@ -13,6 +13,7 @@ import optax
 from neurorl import registry
 from neurorl.ops import schedules, trees
 from neurorl.registry import component
+from neurorl.training import packing
 from neurorl.types import Array, Metrics, Params, Progress, Schedule, Tree
 
 
@@ -67,12 +68,19 @@ def optimizer(
       "a schedule above 0"
     )
   chain = optax.chain(*transforms) if transforms else optax.identity()
+  pack, unpack = _packing(transforms)
+  clipped = _clipped(transforms)
+
+  def init(params):
+    return chain.init(pack(params))
 
   def update(gradients, state, params, progress):
-    updates, new_state = chain.update(gradients, state, params)
+    packed = pack(params)
+    updates, new_state = chain.update(pack(gradients), state, packed)
     rate = schedule(progress)
     updates = jax.tree.map(lambda u: -rate * u, updates)
-    new = (optax.apply_updates(params, updates), new_state)
+    moved = unpack(optax.apply_updates(packed, updates), params)
+    new = (moved, new_state)
     if period == 1:
       return new
     # Not by a loss of 0: momenta would move on and fade.
@@ -80,10 +88,18 @@ def optimizer(
     return trees.where(due, new, (params, state))
 
   def metrics(gradients, progress):
-    return {"learning_rate": schedule(progress), **clipped(gradients)}
+    return {"learning_rate": schedule(progress), **clipped(pack(gradients))}
 
-  clipped = _clipped(transforms)
-  return Optimizer(chain.init, update, metrics)
+  return Optimizer(init, update, metrics)
+
+
+def _packing(
+  transforms: Sequence[optax.GradientTransformation],
+) -> tuple[Callable[[Params], Tree], Callable[[Tree, Params], Params]]:
+  """How transforms are shown parameters, and the way back."""
+  if packing.suits(transforms):
+    return packing.pack, packing.unpack
+  return lambda params: params, lambda packed, params: packed
 
 
 def _clipped(

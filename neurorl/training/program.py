@@ -17,7 +17,14 @@ import optax
 
 from neurorl.environments import batch
 from neurorl.ops import trees
-from neurorl.training import collect, contracts, learner, loss_contracts, memory
+from neurorl.training import (
+  collect,
+  contracts,
+  learner,
+  loss_contracts,
+  memory,
+  packing,
+)
 from neurorl.training.evaluation import Evaluate
 from neurorl.training.experiment import Experiment
 from neurorl.types import (
@@ -164,6 +171,7 @@ def build(experiment: Experiment) -> Program:
     buffer.burn_in,
     needs.online_last,
     needs.target_last,
+    needs.target_first,
   )
   iterate = _iteration(
     experiment, agent, buffer, rollout, prepare_needed, update
@@ -233,11 +241,15 @@ def _iteration(
     def body(_, carry):
       state, sums = carry
       state, metrics = learn(state, now)
-      return state, jax.tree.map(jnp.add, sums, metrics)
+      new = packing.pack(metrics)
+      return state, jax.tree.map(jnp.add, sums, new)
 
     _, zeros = trees.zeros_like_result(learn, state, now)
     updates = jnp.where(learns, buffer.updates_per_add, 0)
-    state, sums = jax.lax.fori_loop(0, updates, body, (state, zeros))
+    state, sums = jax.lax.fori_loop(
+      0, updates, body, (state, packing.pack(zeros))
+    )
+    sums = packing.unpack(sums, zeros)
     return observe(state, observation), (tally, updates, sums)
 
   return iterate
