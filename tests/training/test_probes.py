@@ -108,7 +108,10 @@ def test_values(name, optimised):
 
   found = q["memory_matters"][:, 1]
   if name in WITHOUT_CORE:  # the cue is forgotten, and neither action pays
-    assert np.abs(found).max() < 0.5
+    # What luck makes the worse one costs with Munchausen's term.
+    least = -0.5 + (MUNCHAUSEN if name == "munchausen" else 0.0)
+    assert found.max() < 0.5
+    assert found.min() > least
   else:
     np.testing.assert_allclose(found, [[1.0, -1.0], [-1.0, 1.0]], atol=0.2)
 
