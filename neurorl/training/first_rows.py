@@ -45,9 +45,10 @@ def reads_first(function: Callable[[Tree], Tree], arrays: Tree) -> bool:
   """
   jaxpr = jax.make_jaxpr(function)(arrays).jaxpr
   try:
-    return any(_follow(jaxpr, dict.fromkeys(jaxpr.invars, 0)))
+    reached = _follow(jaxpr, dict.fromkeys(jaxpr.invars, 0))
   except _ReadError:
     return True
+  return any(axis is not None for axis in reached)
 
 
 def _follow(jaxpr, rows: dict[core.Var, int]) -> list[int | None]:
@@ -71,7 +72,9 @@ def _follow(jaxpr, rows: dict[core.Var, int]) -> list[int | None]:
     axis = _axis_after(equation, inputs)
     if axis is not None:
       rows |= dict.fromkeys(equation.outvars, axis)
-  return [not isinstance(x, core.Literal) and x in rows for x in jaxpr.outvars]
+  return [
+    None if isinstance(x, core.Literal) else rows.get(x) for x in jaxpr.outvars
+  ]
 
 
 def _axis_after(equation, inputs: list[int | None]) -> int | None:

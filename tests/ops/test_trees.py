@@ -51,3 +51,17 @@ def test_read_finds_a_prediction_or_names_what_there_is():
     outputs.read(predicted, "q", "me", "taus")
   with pytest.raises(ValueError, match="me reads head 'embedding'"):
     outputs.read(predicted, "embedding", "me")
+
+
+def test_means_in_one_pass_are_the_means_of_each():
+  mask = jnp.array([[1.0, 0.0], [1.0, 1.0]])
+  values = {
+    "a": jnp.array([[1.0, jnp.nan], [2.0, 6.0]]),
+    "b": jnp.array([[True, True], [False, False]]),
+  }
+  found = trees.masked_means(values, mask)
+  assert list(found) == ["a", "b"]
+  np.testing.assert_allclose(found["a"], 3.0)
+  np.testing.assert_allclose(found["b"], 1 / 3, rtol=1e-6)
+  assert trees.masked_means(values, 0.0 * mask)["a"] == 0.0
+  assert trees.masked_means({}, mask) == {}

@@ -55,6 +55,25 @@ def test_without_a_target_network_both_are_read(monkeypatch):
   assert (found[-1].online_last, found[-1].target_last) == (True, True)
 
 
+@pytest.mark.parametrize(
+  ("file", "core", "reads"),
+  [
+    ("dqn.gin", None, False),
+    ("double_dqn.gin", None, False),
+    ("bootstrapped_dqn.gin", None, False),
+    ("munchausen_dqn.gin", None, True),  # the policy where a transition begins
+    ("dqn.gin", "gru", True),  # its memory begins there
+  ],
+)
+def test_the_targets_first_prediction_is_left_out_if_nothing_reads_it(
+  monkeypatch, file, core, reads
+):
+  found = _watch(monkeypatch)
+  binding = f"agent.core = @{core}()" if core else ""
+  training.build(small.load(file, binding).call())
+  assert found[-1].target_first == reads
+
+
 @pytest.mark.parametrize("file", ["dqn.gin", "ppo.gin"])
 def test_leaving_them_out_changes_nothing(monkeypatch, file):
   experiment = small.load(file).call()
@@ -67,9 +86,12 @@ def test_leaving_them_out_changes_nothing(monkeypatch, file):
     return run_chunk(state, 2, True)[0].learning.params
 
   less = train()
-  found = _watch(monkeypatch, online_last=True, target_last=True)
+  found = _watch(
+    monkeypatch, online_last=True, target_last=True, target_first=True
+  )
   everything = train()
   assert not found[-1].online_last
+  assert found[-1].target_first == (file == "ppo.gin")
   jax.tree.map(
     lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5),
     less,
