@@ -34,8 +34,8 @@ def double_q(head: str = "q") -> Bootstrap:
   """
 
   def bootstrap(inputs: LossInputs) -> Array:
-    online = outputs_lib.read(inputs.online, head, "double_q")
-    target = outputs_lib.read(inputs.target, head, "double_q")
+    online = outputs_lib.read_action_values(inputs.online, head, "double_q")
+    target = outputs_lib.read_action_values(inputs.target, head, "double_q")
     preferred = jnp.argmax(jax.lax.stop_gradient(online), axis=-1)
     return select(target, preferred)
 
@@ -56,7 +56,9 @@ def max_q(head: str = "q") -> Bootstrap:
   """
 
   def bootstrap(inputs: LossInputs) -> Array:
-    return jnp.max(outputs_lib.read(inputs.target, head, "max_q"), axis=-1)
+    return jnp.max(
+      outputs_lib.read_action_values(inputs.target, head, "max_q"), axis=-1
+    )
 
   return bootstrap
 
@@ -78,7 +80,7 @@ def sarsa(head: str = "q") -> Bootstrap:
   """
 
   def bootstrap(inputs: LossInputs) -> Array:
-    q = outputs_lib.read(inputs.target, head, "sarsa")
+    q = outputs_lib.read_action_values(inputs.target, head, "sarsa")
     return select(q, inputs.steps.action)
 
   return bootstrap
@@ -99,7 +101,7 @@ def expected_q(policy: Policy, head: str = "q") -> Bootstrap:
   """
 
   def bootstrap(inputs: LossInputs) -> Array:
-    q = outputs_lib.read(inputs.target, head, "expected_q")
+    q = outputs_lib.read_action_values(inputs.target, head, "expected_q")
     return jnp.sum(policy(inputs) * q, axis=-1)
 
   return bootstrap
@@ -127,7 +129,7 @@ def soft_q(temperature: float = 0.03, head: str = "q") -> Bootstrap:
   check_temperature("soft_q.temperature", temperature)
 
   def bootstrap(inputs: LossInputs) -> Array:
-    q = outputs_lib.read(inputs.target, head, "soft_q")
+    q = outputs_lib.read_action_values(inputs.target, head, "soft_q")
     return temperature * jax.nn.logsumexp(q / temperature, axis=-1)
 
   return bootstrap
@@ -151,7 +153,7 @@ def target_value(head: str = "value") -> Bootstrap:
   """
 
   def bootstrap(inputs: LossInputs) -> Array:
-    return outputs_lib.read(inputs.target, head, "target_value")
+    return outputs_lib.read_value(inputs.target, head, "target_value")
 
   return bootstrap
 

@@ -27,7 +27,7 @@ def conservative(head: str = "q") -> Term:
   """
 
   def term(inputs: LossInputs) -> TermOutput:
-    q = outputs_lib.read(inputs.online, head, "conservative")
+    q = outputs_lib.read_action_values(inputs.online, head, "conservative")
     q = q[: len(inputs.mask)]
     taken = select(q, inputs.steps.action[: len(inputs.mask)])
     excess = jax.nn.logsumexp(q, axis=-1) - taken

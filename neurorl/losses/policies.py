@@ -32,7 +32,7 @@ def target_greedy(head: str = "q") -> Policy:
     The policy.
   """
   return lambda inputs: _best(
-    outputs_lib.read(inputs.target, head, "target_greedy")
+    outputs_lib.read_action_values(inputs.target, head, "target_greedy")
   )
 
 
@@ -50,7 +50,7 @@ def online_greedy(head: str = "q") -> Policy:
   """
 
   def policy(inputs: LossInputs) -> Array:
-    q = outputs_lib.read(inputs.online, head, "online_greedy")
+    q = outputs_lib.read_action_values(inputs.online, head, "online_greedy")
     return _best(jax.lax.stop_gradient(q))
 
   return policy

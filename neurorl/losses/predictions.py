@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from neurorl.loss_types import LossInputs
 from neurorl.ops import outputs as outputs_lib
+from neurorl.ops.codecs import SCALAR
 from neurorl.ops.selection import select
 from neurorl.registry import component
 from neurorl.types import Array, Codec
@@ -40,10 +41,13 @@ def action_value(head: str = "q") -> Prediction:
   """
 
   def prediction(inputs: LossInputs) -> Predicted:
-    raw = outputs_lib.read(inputs.online, head, "action_value", "raw")
+    codec = _codec(inputs, head)
+    raw = outputs_lib.read_action_values(
+      inputs.online, head, "action_value", "raw", len(codec.shape)
+    )
     transitions = len(inputs.mask)
     taken = select(raw[:transitions], inputs.steps.action[:transitions])
-    return Predicted(taken, inputs.agent.codecs[head])
+    return Predicted(taken, codec)
 
   return prediction
 
@@ -60,7 +64,15 @@ def scalar(head: str = "value") -> Prediction:
   """
 
   def prediction(inputs: LossInputs) -> Predicted:
-    raw = outputs_lib.read(inputs.online, head, "scalar", "raw")
-    return Predicted(raw, inputs.agent.codecs[head])
+    codec = _codec(inputs, head)
+    raw = outputs_lib.read_value(
+      inputs.online, head, "scalar", "raw", len(codec.shape)
+    )
+    return Predicted(raw, codec)
 
   return prediction
+
+
+def _codec(inputs: LossInputs, head: str) -> Codec:
+  """The codec of a head of scalars; that of one that is none is never used."""
+  return inputs.agent.codecs.get(head, SCALAR)

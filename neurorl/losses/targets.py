@@ -214,7 +214,7 @@ def retrace(
     least = 2 if lambda_ > 0.0 else 1
     _check_length("retrace.lambda_", lambda_, least, rewards)
     action = inputs.steps.action
-    q = outputs_lib.read(inputs.target, head, "retrace")
+    q = outputs_lib.read_action_values(inputs.target, head, "retrace")
     log_ratio = (
       jnp.log(select(policy(inputs), action)) - inputs.steps.extras["log_prob"]
     )

@@ -36,6 +36,56 @@ def read(
   return prediction[entry]
 
 
+def read_value(
+  outputs: Outputs, head: str, reader: str, entry: str = "mean", rest: int = 0
+) -> Array:
+  """Reads one number for every step.
+
+  Args:
+    outputs: of the agent, `[T, B, ...]`.
+    head: the head's name.
+    reader: who reads, for the message.
+    entry: which of the head's predictions.
+    rest: axes that one number has, as a codec puts it out.
+
+  Returns:
+    The prediction, `[T, B, *rest]`.
+
+  Raises:
+    ValueError: if the agent has no such head, or the head no such prediction.
+  """
+  found = read(outputs, head, reader, entry)
+  if found.ndim != 2 + rest:
+    raise ValueError(
+      f"{reader} reads one number of head '{head}' at every step, but that "
+      f"predicts {_per_step(found, rest)}; bind @scalar_head(), say"
+    )
+  return found
+
+
+def read_action_values(
+  outputs: Outputs, head: str, reader: str, entry: str = "mean", rest: int = 0
+) -> Array:
+  """Reads one number for every step and action; arguments as `read_value`'s.
+
+  Returns:
+    The prediction, `[T, B, A, *rest]`.
+  """
+  found = read(outputs, head, reader, entry)
+  if found.ndim != 3 + rest:
+    raise ValueError(
+      f"{reader} reads a number of head '{head}' for every action, but that "
+      f"predicts {_per_step(found, rest)}; bind @q_head(), say"
+    )
+  return found
+
+
+def _per_step(found: Array, rest: int) -> str:
+  """What a prediction `[T, B, ...]` has of every step."""
+  shape = found.shape[2 : found.ndim - rest]
+  return " x ".join(map(str, shape)) + " of them" if shape else "one"
+
+
 def read_all(outputs: Outputs, head: str, reader: str) -> Mapping[str, Array]:
   """Reads all that a head predicted.
 

@@ -157,3 +157,29 @@ def test_a_memory_that_single_transitions_train_is_told(file, core, warned):
   experiment = small.load(file, f"agent.core = {core}").call()
   text = program.overview(experiment, training.build(experiment))
   assert ("single transitions" in text) == warned
+
+
+@pytest.mark.parametrize(
+  ("file", "binding", "message"),
+  [
+    (
+      "ppo.gin",
+      "target_value.head = 'policy'",
+      "target_value reads one number of head 'policy'.*@scalar_head",
+    ),
+    (
+      "dqn.gin",
+      "agent.heads = {'q': @scalar_head()}",
+      "action_value reads a number .* predicts one; bind @q_head",
+    ),
+    (
+      "dqn.gin",
+      "agent.heads = {'q': @policy_head()}",
+      "action_value reads 'raw' of head 'q', which predicts logits, mean",
+    ),
+  ],
+)
+def test_a_head_of_the_wrong_kind_is_named(file, binding, message):
+  experiment = small.load(file, binding).call()
+  with pytest.raises(ValueError, match=message):
+    training.build(experiment)
