@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from neurorl.loss_types import LossInputs
 from neurorl.ops import outputs as outputs_lib
-from neurorl.ops.codecs import SCALAR
 from neurorl.ops.selection import select
 from neurorl.registry import component
 from neurorl.types import Array, Codec
@@ -41,13 +40,13 @@ def action_value(head: str = "q") -> Prediction:
   """
 
   def prediction(inputs: LossInputs) -> Predicted:
-    codec = _codec(inputs, head)
+    codecs = inputs.agent.codecs
     raw = outputs_lib.read_action_values(
-      inputs.online, head, "action_value", "raw", len(codec.shape)
+      inputs.online, head, "action_value", codecs
     )
     transitions = len(inputs.mask)
     taken = select(raw[:transitions], inputs.steps.action[:transitions])
-    return Predicted(taken, codec)
+    return Predicted(taken, codecs[head])
 
   return prediction
 
@@ -64,15 +63,8 @@ def scalar(head: str = "value") -> Prediction:
   """
 
   def prediction(inputs: LossInputs) -> Predicted:
-    codec = _codec(inputs, head)
-    raw = outputs_lib.read_value(
-      inputs.online, head, "scalar", "raw", len(codec.shape)
-    )
-    return Predicted(raw, codec)
+    codecs = inputs.agent.codecs
+    raw = outputs_lib.read_value(inputs.online, head, "scalar", codecs)
+    return Predicted(raw, codecs[head])
 
   return prediction
-
-
-def _codec(inputs: LossInputs, head: str) -> Codec:
-  """The codec of a head of scalars; that of one that is none is never used."""
-  return inputs.agent.codecs.get(head, SCALAR)

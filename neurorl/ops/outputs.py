@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from neurorl import registry
-from neurorl.types import Agent, Array, Distribution, Outputs
+from neurorl.types import Agent, Array, Codec, Distribution, Outputs
 
 EMBEDDING = "embedding"
 
@@ -37,7 +37,10 @@ def read(
 
 
 def read_value(
-  outputs: Outputs, head: str, reader: str, entry: str = "mean", rest: int = 0
+  outputs: Outputs,
+  head: str,
+  reader: str,
+  codecs: Mapping[str, Codec] | None = None,
 ) -> Array:
   """Reads one number for every step.
 
@@ -45,45 +48,45 @@ def read_value(
     outputs: of the agent, `[T, B, ...]`.
     head: the head's name.
     reader: who reads, for the message.
-    entry: which of the head's predictions.
-    rest: axes that one number has, as a codec puts it out.
+    codecs: of the agent's heads, to read what the head puts out; None for the
+      mean.
 
   Returns:
-    The prediction, `[T, B, *rest]`.
+    `[T, B]`, and the codec's shape behind it.
 
   Raises:
     ValueError: if the agent has no such head, or the head no such prediction.
   """
-  found = read(outputs, head, reader, entry)
-  if found.ndim != 2 + rest:
-    raise ValueError(
-      f"{reader} reads one number of head '{head}' at every step, but that "
-      f"predicts {_per_step(found, rest)}; bind @scalar_head(), say"
-    )
-  return found
+  kind = ("one number for every step", "@scalar_head()")
+  return _read_numbers(outputs, head, reader, codecs, 2, kind)
 
 
 def read_action_values(
-  outputs: Outputs, head: str, reader: str, entry: str = "mean", rest: int = 0
+  outputs: Outputs,
+  head: str,
+  reader: str,
+  codecs: Mapping[str, Codec] | None = None,
 ) -> Array:
-  """Reads one number for every step and action; arguments as `read_value`'s.
+  """Reads one number for every step and action, as `read_value` does.
 
   Returns:
-    The prediction, `[T, B, A, *rest]`.
+    `[T, B, A]`, and the codec's shape behind it.
   """
-  found = read(outputs, head, reader, entry)
-  if found.ndim != 3 + rest:
+  kind = ("one number for every step and action", "@q_head()")
+  return _read_numbers(outputs, head, reader, codecs, 3, kind)
+
+
+def _read_numbers(outputs, head, reader, codecs, axes, kind) -> Array:
+  found = read(outputs, head, reader, "mean" if codecs is None else "raw")
+  numbers = found.ndim - (len(codecs[head].shape) if codecs else 0)
+  if numbers != axes:
+    shape = found.shape[2:numbers]
     raise ValueError(
-      f"{reader} reads a number of head '{head}' for every action, but that "
-      f"predicts {_per_step(found, rest)}; bind @q_head(), say"
+      f"{reader} reads {kind[0]} of head '{head}', which predicts "
+      f"{' x '.join(map(str, shape)) or 'one'} for every step; bind {kind[1]}, "
+      "say"
     )
   return found
-
-
-def _per_step(found: Array, rest: int) -> str:
-  """What a prediction `[T, B, ...]` has of every step."""
-  shape = found.shape[2 : found.ndim - rest]
-  return " x ".join(map(str, shape)) + " of them" if shape else "one"
 
 
 def read_all(outputs: Outputs, head: str, reader: str) -> Mapping[str, Array]:

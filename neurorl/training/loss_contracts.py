@@ -143,7 +143,9 @@ def _reads_target_first(
   experiment: Experiment, agent: Agent, loss: Loss, buffer: Buffer
 ) -> bool:
   """Whether the target is to be asked about the first step of a sequence."""
-  if experiment.target_params is None:
+  params = jax.eval_shape(agent.init, jax.random.key(0))
+  state = jax.eval_shape(lambda params: agent.initial_state(params, 1), params)
+  if experiment.target_params is None or jax.tree.leaves(state):
     return True
   found = []
 
@@ -152,8 +154,7 @@ def _reads_target_first(
       asked = inputs._replace(target=target)
       return loss.apply(params, state, asked, weights)
 
-    remembers = bool(jax.tree.leaves(inputs.steps.agent_state))
-    found.append(remembers or first_rows.reads_first(of_target, inputs.target))
+    found.append(first_rows.reads_first(of_target, inputs.target))
     return of_target(inputs.target)
 
   _check_loss(experiment, agent, loss._replace(apply=apply), buffer)

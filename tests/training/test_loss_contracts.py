@@ -165,12 +165,14 @@ def test_a_memory_that_single_transitions_train_is_told(file, core, warned):
     (
       "ppo.gin",
       "target_value.head = 'policy'",
-      "target_value reads one number of head 'policy'.*@scalar_head",
+      "target_value reads one number for every step of head 'policy', which "
+      "predicts 3 for every step; bind @scalar_head",
     ),
     (
       "dqn.gin",
       "agent.heads = {'q': @scalar_head()}",
-      "action_value reads a number .* predicts one; bind @q_head",
+      "action_value reads one number for every step and action of head 'q', "
+      "which predicts one for every step; bind @q_head",
     ),
     (
       "dqn.gin",
