@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from absl import flags
 
 from neurorl import command_line, compilation, loading
-from neurorl.training import executables, statistics
+from neurorl.ops import statistics
+from neurorl.training import executables
 
 flags.adopt_module_key_flags(command_line)
 

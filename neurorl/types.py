@@ -1,6 +1,6 @@
 """The types that cross rooms, and the conventions they stand for.
 
-Those of losses are in `loss_types`.
+Those of losses are in `loss_types`, what heads predict means by `head_types`.
 
 Shapes: `T` time, `B` batch (environments or sequences), `A` actions. Time is
 axis 0 and batch is axis 1. Timing is that of dm_env: the reward and discount
@@ -19,6 +19,8 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
+
+from neurorl.head_types import Codec, Distribution
 
 Array = jax.Array
 Key = jax.Array
@@ -136,79 +138,15 @@ class Environment(NamedTuple):
     spec: shapes of observations and actions.
     invalid_actions: `state -> [A] bool`, the discrete actions that are not
       allowed there; None where all are, always.
+    render: `state -> [H, W, 3] uint8`, a picture; called on the host with one
+      concrete state, never traced. None where there is none to be had.
   """
 
   reset: Callable[[Key], tuple[Tree, TimeStep]]
   step: Callable[[Key, Tree, Array], tuple[Tree, TimeStep]]
   spec: EnvironmentSpec
   invalid_actions: Callable[[Tree], Array] | None = None
-
-
-class Transform(NamedTuple):
-  """A pair of functions, each the other's inverse.
-
-  Attributes:
-    apply: values to what a network predicts.
-    invert: what a network predicts to values.
-  """
-
-  apply: Callable[[Array], Array]
-  invert: Callable[[Array], Array]
-
-
-class Codec(NamedTuple):
-  """How what a head puts out, `raw`, means a scalar.
-
-  Attributes:
-    shape: of one scalar's raw output: `()`, or `(N,)` for a distribution.
-    read: `raw [..., *shape] -> [...]`, in the network's units.
-    transform: the task's units to the network's and back.
-    cross_entropy: `(raw, scalar [...] in the network's units) -> [...]`; None
-      where raw is no distribution.
-    low: the least scalar that raw can mean, in the network's units.
-    high: the greatest.
-    atoms: `() -> [N]`, the scalars, ascending, whose logits `raw` is; None
-      where raw is no categorical distribution.
-  """
-
-  shape: tuple[int, ...]
-  read: Callable[[Array], Array]
-  transform: Transform
-  cross_entropy: Callable[[Array, Array], Array] | None
-  low: float
-  high: float
-  atoms: Callable[[], Array] | None = None
-
-  def decode(self, raw: Array) -> Array:
-    """Returns the scalar that `raw` means, in the task's units."""
-    return self.transform.invert(self.read(raw))
-
-
-class Distribution(NamedTuple):
-  """How what a policy head predicts means a distribution over actions.
-
-  A prediction is the mapping that the head returns, `[..., *]` all.
-
-  Attributes:
-    sample: `(prediction, key) -> action [...]`; the key is consumed.
-    mode: `prediction -> action [...]`, the likeliest, or its like.
-    log_prob: `(prediction, action) -> [...]`; of a density where actions are
-      continuous.
-    entropy: `(prediction, key) -> [...]`; exact, or an estimate by one sample.
-    divergence: `(p, q) -> [...]`, that of Kullback and Leibler, from p to q.
-    sample_with_log_prob: `(prediction, key) -> (action [...], log_prob [...])`,
-      precise where `log_prob` of an action is not: near bounds. Gradients reach
-      the prediction through actions that are continuous.
-  """
-
-  sample: Callable[[Mapping[str, Array], Key], Array]
-  mode: Callable[[Mapping[str, Array]], Array]
-  log_prob: Callable[[Mapping[str, Array], Array], Array]
-  entropy: Callable[[Mapping[str, Array], Key], Array]
-  divergence: Callable[[Mapping[str, Array], Mapping[str, Array]], Array]
-  sample_with_log_prob: Callable[
-    [Mapping[str, Array], Key], tuple[Array, Array]
-  ]
+  render: Callable[[Tree], np.ndarray] | None = None
 
 
 class Agent(NamedTuple):

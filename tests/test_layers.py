@@ -25,7 +25,14 @@ FRONT = (
   "type_checks",
   "user_modules",
 )
-L0 = ("types", "logging_types", "loss_types", "registry", "compilation")
+L0 = (
+  "types",
+  "head_types",
+  "logging_types",
+  "loss_types",
+  "registry",
+  "compilation",
+)
 ROOMS = (
   "networks",
   "environments",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from neurorl.head_types import Distribution
 from neurorl.ops import distributions, schedules, spaces
 from neurorl.ops import outputs as outputs_lib
 from neurorl.registry import component
@@ -16,7 +17,6 @@ from neurorl.types import (
   ActorRecipe,
   Agent,
   Array,
-  Distribution,
   Outputs,
   Progress,
   Schedule,

@@ -156,12 +156,14 @@ def limit_episode(environment: Environment, max_steps: int) -> Environment:
     last = timestep.last | (steps + 1 >= max_steps)
     return (inner, steps + 1), timestep._replace(last=last)
 
-  mask = environment.invalid_actions
-  return Environment(
-    reset,
-    step,
-    environment.spec,
-    None if mask is None else lambda state: mask(state[0]),
+  def of_inner(function):
+    return function and (lambda state: function(state[0]))
+
+  return environment._replace(
+    reset=reset,
+    step=step,
+    invalid_actions=of_inner(environment.invalid_actions),
+    render=of_inner(environment.render),
   )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import optax
 
+from neurorl.head_types import Codec
 from neurorl.registry import component
-from neurorl.types import Array, Codec
+from neurorl.types import Array
 
 # (codec, raw [T, B, *codec.shape], target [T, B] in the network's units)
 Distance = Callable[[Codec, Array, Array], Array]

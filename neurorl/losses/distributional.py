@@ -6,6 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from neurorl.head_types import Codec
 from neurorl.loss_types import LossInputs, Term, TermOutput
 from neurorl.losses.policies import Policy
 from neurorl.losses.rewards import Target
@@ -15,7 +16,7 @@ from neurorl.ops import outputs as outputs_lib
 from neurorl.ops.returns import Sums
 from neurorl.ops.selection import select
 from neurorl.registry import component
-from neurorl.types import Array, Codec
+from neurorl.types import Array
 
 
 @component

@@ -5,12 +5,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from neurorl.head_types import Distribution
 from neurorl.loss_types import LossInputs, Term, TermOutput
 from neurorl.losses.targets import Target
 from neurorl.ops import outputs as outputs_lib
 from neurorl.ops import trees
 from neurorl.registry import component
-from neurorl.types import Array, Distribution, Outputs
+from neurorl.types import Array, Outputs
 
 
 def policy_of_transitions(

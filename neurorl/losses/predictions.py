@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from neurorl.head_types import Codec
 from neurorl.loss_types import LossInputs
 from neurorl.ops import outputs as outputs_lib
 from neurorl.ops.selection import select
 from neurorl.registry import component
-from neurorl.types import Array, Codec
+from neurorl.types import Array
 
 
 class Predicted(NamedTuple):

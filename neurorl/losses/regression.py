@@ -7,12 +7,13 @@ import math
 import chex
 import jax.numpy as jnp
 
+from neurorl.head_types import Codec
 from neurorl.loss_types import LossInputs, Term, TermOutput
 from neurorl.losses.distances import Distance
 from neurorl.losses.predictions import Prediction
 from neurorl.losses.rewards import Target
 from neurorl.registry import component
-from neurorl.types import Array, Codec, Metrics
+from neurorl.types import Array, Metrics
 
 
 @component

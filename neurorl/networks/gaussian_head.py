@@ -8,12 +8,13 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from neurorl.head_types import Distribution
 from neurorl.networks.constant_head import Constant
 from neurorl.networks.heads import HeadRecipe
 from neurorl.networks.linears import Activation, Layers, check_sizes
 from neurorl.ops import distributions, spaces
 from neurorl.registry import component
-from neurorl.types import Distribution, EnvironmentSpec
+from neurorl.types import EnvironmentSpec
 
 
 @component

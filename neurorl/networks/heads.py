@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 
+from neurorl.head_types import Codec, Distribution
 from neurorl.networks.linears import (
   Activation,
   Layer,
@@ -25,14 +26,7 @@ from neurorl.ops import spaces
 from neurorl.ops.codecs import SCALAR
 from neurorl.ops.distributions import CATEGORICAL
 from neurorl.registry import component
-from neurorl.types import (
-  Array,
-  Codec,
-  Distribution,
-  EnvironmentSpec,
-  Mode,
-  TimeStep,
-)
+from neurorl.types import Array, EnvironmentSpec, Mode, TimeStep
 
 # The timestep is None where a model imagines: there is none.
 Head = Callable[[Array, TimeStep | None, Mode], Mapping[str, Array]]

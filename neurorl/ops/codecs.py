@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from neurorl.head_types import Codec, Transform
 from neurorl.ops.transforms import IDENTITY
 from neurorl.registry import component
-from neurorl.types import Array, Codec, Transform
+from neurorl.types import Array
 
 SCALAR = Codec((), jnp.asarray, IDENTITY, None, -math.inf, math.inf)
 

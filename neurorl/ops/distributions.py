@@ -5,8 +5,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from neurorl.head_types import Distribution
 from neurorl.ops.selection import select
-from neurorl.types import Array, ContinuousActions, Distribution
+from neurorl.types import Array, ContinuousActions
 
 # How near to its bounds a squashed action is still told from them.
 _MARGIN = 1e-6

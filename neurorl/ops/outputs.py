@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from neurorl import registry
-from neurorl.types import Agent, Array, Codec, Distribution, Outputs
+from neurorl.head_types import Codec, Distribution
+from neurorl.types import Agent, Array, Outputs
 
 EMBEDDING = "embedding"
 

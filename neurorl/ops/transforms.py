@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from neurorl.head_types import Transform
 from neurorl.registry import component
-from neurorl.types import Transform
 
 
 @component

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from neurorl.training import statistics
+from neurorl.ops import statistics
 from neurorl.training.chunks import Chunks
 from neurorl.training.evaluation import EpisodeReport, Reports
 
