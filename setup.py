@@ -33,14 +33,18 @@ setuptools.setup(
     "gin-config>=0.5.0",
     "gymnax>=1.0.1",
     "jax>=0.8.1",
+    "matplotlib>=3.8",
     "mctx>=0.0.6",
     "numpy>=1.26",
     "optax>=0.2.6",
     "orbax-checkpoint>=0.11.32",
+    "pyyaml>=6.0",
     "rlax>=0.1.8",
+    "wandb>=0.31",
   ],
   extras_require={
     "cuda": ["jax[cuda12]>=0.8.1"],
+    "optuna": ["optuna>=4.0"],
     # Libraries of environments, for a user's own adapter.
     "craftax": ["craftax>=1.6.1"],
     "navix": ["navix>=0.7.4"],

@@ -80,7 +80,7 @@ def _train(command: command_line.Command) -> None:
     )
     telling.say("compiling: a minute or so the first time, then cached")
     resumes = folder.beginning == "resume"
-    start = host.Start(resumes, weights, stop, _started())
+    start = host.Start(resumes, weights, stop, _started(), config.table())
     _guarded(lambda: host.run(experiment, built, folder.path, start))
 
 

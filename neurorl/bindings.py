@@ -203,6 +203,28 @@ def text(bindings: Bindings, imports: Iterable[str], header: str) -> str:
   return "\n".join(lines) + "\n"
 
 
+def table(bindings: Bindings) -> dict[str, Any]:
+  """Returns the bindings that are read as one flat table.
+
+  Args:
+    bindings: those in effect.
+
+  Returns:
+    Names to values, macros replaced; where a component is named, gin's text.
+  """
+  live = live_keys(bindings)
+  return {
+    str(key): _literal(substitute(binding.value, bindings))
+    for key, binding in bindings.items()
+    if key in live
+  }
+
+
+def _literal(value: Any) -> Any:
+  named = any(isinstance(leaf, Reference) for leaf in leaves(value))
+  return repr(value) if named else value
+
+
 def _block(
   block: tuple[str, str], bound: list[Binding], effective: dict[str, Key]
 ) -> list[str]:

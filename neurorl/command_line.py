@@ -165,7 +165,7 @@ def _main(
       f"name a gin file: --gin_file=NAME; shipped are {', '.join(shipped)}", 2
     )
   try:
-    config = config_lib.load(files, _GIN_BINDINGS.value)
+    config = config_lib.load(files, _GIN_BINDINGS.value, gin_files.user_file())
   except config_lib.ConfigError:
     show_traceback()
     raise

@@ -60,6 +60,10 @@ class Config:
     """Returns this configuration as one self-contained gin file."""
     return bindings_lib.text(self.bindings, self.imports, header)
 
+  def table(self) -> dict[str, Any]:
+    """Returns every binding that is read, flat: literals, else gin's text."""
+    return bindings_lib.table(self.bindings)
+
   def locate(self, message: str) -> str:
     """Adds to a message the places of the settings that it names."""
     live = bindings_lib.live_keys(self.bindings)
@@ -97,6 +101,7 @@ def _names(message: str, setting: str) -> bool:
 def load(
   files: Sequence[str],
   bindings: Sequence[str] = (),
+  user_file: pathlib.Path | None = None,
 ) -> Config:
   """Reads and checks a configuration; calls nothing.
 
@@ -104,6 +109,7 @@ def load(
     files: gin files, later ones winning: sought in the current directory, then
       among the shipped ones.
     bindings: gin text from the command line, later ones winning.
+    user_file: the user's own gin file, read between the two; None for none.
 
   Returns:
     The configuration.
@@ -117,6 +123,8 @@ def load(
   found = reader.Reader(_parse)
   for file in files:
     found.read_file(file)
+  if user_file is not None:
+    found.read_user_file(user_file)
   for text in bindings:
     found.read_command_line(text)
   found.finish()

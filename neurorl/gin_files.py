@@ -21,6 +21,16 @@ def gin_configs() -> pathlib.Path:
   return inside if inside.is_dir() else package.parent / "gin_configs"
 
 
+def user_file() -> pathlib.Path | None:
+  """Returns the user's own gin file, `gin_configs/user.gin`, if there is one.
+
+  It is sought in the current directory, then beside the shipped files.
+  """
+  folders = [pathlib.Path.cwd() / "gin_configs", gin_configs()]
+  paths = [folder / "user.gin" for folder in folders]
+  return next((path for path in paths if path.is_file()), None)
+
+
 def short(path: pathlib.Path) -> str:
   """The path as a user would write it."""
   for folder in (pathlib.Path.cwd(), gin_configs()):

@@ -19,7 +19,9 @@ class RunInfo:
     run_dir: the run's folder; it exists.
     columns: every name that a row may have, in order.
     total_steps: environment steps to come, per seed.
-    num_seeds: independent seeds.
+    seeds: that are trained at once.
+    settings: the configuration, flat, name to value; empty where the run is not
+      described by gin files.
     resumed_at: budget steps of the checkpoint that the run goes on from; 0 if
       it begins.
   """
@@ -27,7 +29,8 @@ class RunInfo:
   run_dir: pathlib.Path
   columns: tuple[str, ...]
   total_steps: int
-  num_seeds: int
+  seeds: tuple[int, ...]
+  settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   resumed_at: int = 0
 
 
@@ -38,11 +41,14 @@ class Logger(NamedTuple):
     write: takes the rows of one chunk, one per seed.
     finish: takes the summary of the run.
     warn: takes a sentence that somebody should read; None if nobody would.
+    interrupt: is called where the run ends early, in place of `finish`; None if
+      there is nothing to be done.
   """
 
   write: Callable[[Sequence[Row]], None]
   finish: Callable[[Mapping[str, Any]], None]
   warn: Callable[[str], None] | None = None
+  interrupt: Callable[[], None] | None = None
 
 
 LoggerRecipe = Callable[[RunInfo], Logger]

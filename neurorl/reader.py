@@ -78,6 +78,7 @@ class Reader:
     self._settled: set[tuple[Key, Place]] = set()
     self._top_level: str = COMMAND_LINE
     self._origin: dict[Key, str] = {}
+    self._user_file: str | None = None
 
   def read_file(self, name: str) -> None:
     """Reads a file named by the user, and all that it includes."""
@@ -85,6 +86,12 @@ class Reader:
       name, [pathlib.Path.cwd(), gin_files.gin_configs()], None
     )
     self._top_level = gin_files.short(path)
+    self._read(path, ())
+    self._top_level = COMMAND_LINE
+
+  def read_user_file(self, path: pathlib.Path) -> None:
+    """Reads what a user wants of every run that has a use for it."""
+    self._user_file = self._top_level = gin_files.short(path)
     self._read(path, ())
     self._top_level = COMMAND_LINE
 
@@ -112,7 +119,7 @@ class Reader:
         self._check_macros(binding)
         _check_slots(binding)
     for key, binding in self.bindings.items():
-      if key in live:
+      if key in live or binding.place.file == self._user_file:
         continue
       why, hint = bindings_lib.explain_idle(binding, self.bindings)
       if (key, binding.place) not in self._was_live:

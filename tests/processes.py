@@ -32,10 +32,13 @@ class Done(typing.NamedTuple):
 class Running:
   """A binary that runs."""
 
-  def __init__(self, binary, arguments, cwd, file_size=None, reads=None):
+  def __init__(
+    self, binary, arguments, cwd, file_size=None, reads=None, env=None
+  ):
     self._paths = [cwd / ".stdout", cwd / ".stderr"]
     self._process = _CONTEXT.Process(
-      target=_run, args=(binary, arguments, cwd, self._paths, file_size, reads)
+      target=_run,
+      args=(binary, arguments, cwd, self._paths, file_size, reads, env or {}),
     )
     self._process.start()
 
@@ -60,7 +63,7 @@ class Running:
     return Done(self._process.exitcode, *texts)
 
 
-def train(*arguments, cwd, file_size=None, reads=None) -> Done:
+def train(*arguments, cwd, file_size=None, reads=None, env=None) -> Done:
   """Runs binaries/train.py.
 
   Args:
@@ -68,11 +71,12 @@ def train(*arguments, cwd, file_size=None, reads=None) -> Done:
     cwd: where.
     file_size: bytes that no file it writes may exceed.
     reads: lines after which nobody reads what it prints any more.
+    env: what is set in its environment.
 
   Returns:
     How it ended.
   """
-  return Running("train", arguments, cwd, file_size, reads).wait()
+  return Running("train", arguments, cwd, file_size, reads, env).wait()
 
 
 def evaluate(*arguments, cwd) -> Done:
@@ -93,7 +97,7 @@ def _print_to_one_who_leaves(lines: int) -> None:
   threading.Thread(target=read, daemon=True).start()
 
 
-def _run(binary, arguments, cwd, paths, file_size, reads) -> None:
+def _run(binary, arguments, cwd, paths, file_size, reads, env) -> None:
   for number, path in enumerate(paths, start=1):
     with path.open("w") as file:
       os.dup2(file.fileno(), number)
@@ -104,6 +108,7 @@ def _run(binary, arguments, cwd, paths, file_size, reads) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, most))
   os.chdir(cwd)
   os.environ["XDG_CACHE_HOME"] = str(cwd)
+  os.environ.update(env)
   path = str(BINARIES / f"{binary}.py")
   sys.argv = [path, *arguments]
   sys.path[0] = str(BINARIES)

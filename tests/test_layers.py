@@ -137,6 +137,7 @@ def test_what_is_imported_is_required():
     "gin": "gin-config",
     "haiku": "dm-haiku",
     "orbax": "orbax-checkpoint",
+    "yaml": "pyyaml",
   }
   libraries = {
     module.split(".")[0]
@@ -145,8 +146,8 @@ def test_what_is_imported_is_required():
   }
   libraries |= {name.split(".")[0] for name in external.names()} - {"hk"}
   libraries -= {*sys.stdlib_module_names, "neurorl"}
-  # They come with gymnax, which is only kept from loading them.
-  libraries -= {"matplotlib", "seaborn"}
+  # It comes with gymnax, which is only kept from loading it.
+  libraries -= {"seaborn"}
   tree = ast.parse((PACKAGE.parent / "setup.py").read_text())
   (required,) = [
     {item.value.split(">=")[0] for item in node.value.elts}

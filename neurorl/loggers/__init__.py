@@ -11,5 +11,6 @@ decorate it with `@component`, and name it in `train.loggers`.
 
 from neurorl.loggers.metrics_file import metrics_file
 from neurorl.loggers.terminal import terminal
+from neurorl.loggers.wandb_logger import wandb
 
-__all__ = ["metrics_file", "terminal"]
+__all__ = ["metrics_file", "terminal", "wandb"]

@@ -10,14 +10,15 @@ import json
 import pathlib
 import sys
 import time
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from neurorl.logging_types import RunInfo
 from neurorl.runs import description, keeping
 from neurorl.runs.files import write_whole
 from neurorl.runs.signals import StoppedError, StopRequest
-from neurorl.training import chunks, crashes, learner, rows, summaries
+from neurorl.training import chunks, crashes, learner, resuming, rows, summaries
 from neurorl.training import program as program_lib
 from neurorl.training.evaluation import Reports
 from neurorl.training.experiment import Experiment
@@ -33,6 +34,7 @@ class Start(NamedTuple):
     resumes: whether it goes on from the newest checkpoint of its folder.
     weights: parameters to begin with, of all seeds; None for fresh ones.
     stop: asks to end early; None for never.
+    settings: the configuration, flat, for loggers.
     started: `time.time()` when the process began; None for now.
   """
 
@@ -40,6 +42,7 @@ class Start(NamedTuple):
   weights: Params | None = None
   stop: StopRequest | None = None
   started: float | None = None
+  settings: Mapping[str, Any] = types.MappingProxyType({})
 
 
 def run(
@@ -69,12 +72,16 @@ def run(
   """
   host = _Host(experiment, program, run_dir, start or Start())
   host.begin()
-  for iterations, learn in host.chunks.plan():
-    host.stop_if_asked()
-    try:
-      host.advance(iterations, learn)
-    except TrainingError as error:
-      raise TrainingError(f"{error}; {host.save_crash()}") from error
+  try:
+    for iterations, learn in host.chunks.plan():
+      host.stop_if_asked()
+      try:
+        host.advance(iterations, learn)
+      except TrainingError as error:
+        raise TrainingError(f"{error}; {host.save_crash()}") from error
+  except BaseException:
+    host.interrupt()
+    raise
   return host.finish()
 
 
@@ -129,7 +136,8 @@ class _Host:
       self._run_dir,
       columns,
       self.chunks.budget,
-      len(self.chunks.seeds),
+      tuple(self.chunks.seeds),
+      self._start.settings,
       self.chunks.steps,
     )
     self._loggers = Told(self._experiment.loggers, info)
@@ -153,22 +161,10 @@ class _Host:
     return state._replace(learning=learning)
 
   def _resume(self, state, about: dict[str, Any]):
-    counters = chunks.read_counters(about)
-    if about.get("versions") != description.library_versions():
-      self._warn(
-        f"warning: the checkpoint was written by {about.get('versions')}, and "
-        f"this is {description.library_versions()}: numbers may differ"
-      )
-    if state.buffer == ():
-      # What was replayed is collected again.
-      state = state._replace(buffer=self.chunks.first_state().buffer)
-      counters.learns_from = counters.iterations + self._warm_up
-      self._warn(
-        "the checkpoint is without replay, which is filled again: from here "
-        "on this is not the run that it was"
-      )
-    self.chunks.counters = counters
-    self._begun -= counters.seconds
+    state = resuming.take_up(
+      self.chunks, state, about, self._warm_up, self._warn
+    )
+    self._begun -= self.chunks.counters.seconds
     if self._keeper is not None:
       self._keeper.resumed(self.chunks.steps, about)
     self._warn(f"resumed at {self.chunks.steps:,} steps")
@@ -187,7 +183,6 @@ class _Host:
       return
     why, code = asked
     kept = ""
-    self._loggers.write([])  # what they owe
     if self._keeper is not None:
       kept = "; the same command with that --run_dir goes on"
       if not self._save_last():
@@ -197,6 +192,10 @@ class _Host:
       f"{self.chunks.budget:,} steps in {self._run_dir}{kept}",
       code,
     )
+
+  def interrupt(self) -> None:
+    """Tells the loggers that nothing more will come."""
+    self._loggers.interrupt()
 
   def advance(self, iterations: int, learn: bool) -> None:
     """Runs one chunk, and what the host does after it."""

@@ -64,6 +64,13 @@ class Told:
     for i, logger in enumerate(self._loggers):
       self._try(i, lambda: logger.finish(summary))  # noqa: B023
 
+  def interrupt(self) -> None:
+    """Says that the run ends early, once what is owed is handed on."""
+    self.write([])
+    for i, logger in enumerate(self._loggers):
+      if logger.interrupt is not None:
+        self._try(i, logger.interrupt)
+
   def _try(self, i: int, function) -> bool:
     try:
       function()

@@ -30,7 +30,7 @@ class Failing:
 
 def test_what_could_not_be_written_is_written_later(tmp_path, capsys):
   failing, steady = Failing(), Failing()
-  told = Told([failing, steady], RunInfo(tmp_path, COLUMNS, 10, 1))
+  told = Told([failing, steady], RunInfo(tmp_path, COLUMNS, 10, (0,)))
   for steps, fails in [(1, False), (2, True), (3, True), (4, False), (5, True)]:
     failing.failing = fails
     told.write([_row(steps)])
@@ -50,7 +50,7 @@ def test_other_errors_are_raised(tmp_path):
 
     return Logger(write, lambda summary: None)
 
-  told = Told([build], RunInfo(tmp_path, COLUMNS, 10, 1))
+  told = Told([build], RunInfo(tmp_path, COLUMNS, 10, (0,)))
   with pytest.raises(KeyError):
     told.write([_row(1)])
 
@@ -60,7 +60,7 @@ def _table(folder):
 
 
 def _metrics(folder, resumed_at=0):
-  info = RunInfo(folder, COLUMNS, 10, 1, resumed_at)
+  info = RunInfo(folder, COLUMNS, 10, (0,), resumed_at=resumed_at)
   return loggers.metrics_file()(info)
 
 
