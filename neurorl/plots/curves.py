@@ -34,13 +34,23 @@ class Curve(NamedTuple):
   seeds: np.ndarray
 
 
-def default_metric(groups: Sequence[Group]) -> str:
-  """Returns evaluation's return, or training's where that is but a point."""
+def default_metric(groups: Sequence[Group], least: int) -> str:
+  """Chooses between the returns of evaluation and of training.
+
+  Args:
+    groups: to be compared, and so by one metric.
+    least: evaluations that a group must have.
+
+  Returns:
+    That of evaluation, unless a group has fewer.
+  """
   for group in groups:
-    for columns in group.seeds.values():
-      values = columns.get(EVALUATION, np.full(1, np.nan))
-      if np.isfinite(values).sum() < 2:
-        return TRAINING
+    counts = [
+      points(columns, "environment_steps", EVALUATION)[0].size
+      for columns in group.seeds.values()
+    ]
+    if max(counts) < least:
+      return TRAINING
   return EVALUATION
 
 

@@ -47,6 +47,7 @@ def learning_curves(
     dict.fromkeys(name for panel in panels.values() for name in panel)
   )
   height = 2.3 if columns < 3 else 2.0
+  lines = style.lines(labels)
   legend = _legend_rows(labels, width)
   figure = style.figure(width, rows * height + 0.17 * legend)
   axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -55,13 +56,13 @@ def learning_curves(
   for axis, (title, panel) in zip(axes, panels.items(), strict=False):
     scale, unit = _unit(x, panel)
     for label, curve in panel.items():
-      _draw(axis, curve, scale, style.line(labels.index(label)))
+      _draw(axis, curve, scale, lines[label])
     axis.set_title(title)
     axis.set_xlabel(unit)
     _tidy(axis)
   for axis in axes[: len(panels) : columns]:
     axis.set_ylabel(_NAMES.get(metric, metric))
-  _legend(figure, labels, width)
+  _legend(figure, lines, width)
   return figure
 
 
@@ -87,10 +88,11 @@ def _unit(x: str, panel: Mapping[str, Curve]) -> tuple[float, str]:
 def _tidy(axis: Any) -> None:
   from matplotlib import ticker
 
-  axis.xaxis.set_major_locator(ticker.MaxNLocator(4))
-  axis.yaxis.set_major_locator(ticker.MaxNLocator(5))
+  round_numbers = [1, 2, 2.5, 5, 10]
+  axis.xaxis.set_major_locator(ticker.MaxNLocator(5, steps=round_numbers))
+  axis.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=round_numbers))
   axis.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
-  axis.margins(x=0.01)
+  axis.set_xlim(0)
 
 
 def _legend_columns(labels: Sequence[str], width: float) -> int:
@@ -102,23 +104,25 @@ def _legend_rows(labels: Sequence[str], width: float) -> int:
   return math.ceil(len(labels) / _legend_columns(labels, width))
 
 
-def _legend(figure: Any, labels: Sequence[str], width: float) -> None:
+def _legend(
+  figure: Any, lines: Mapping[str, Mapping[str, str]], width: float
+) -> None:
   from matplotlib.lines import Line2D
 
-  handles = [
-    Line2D([], [], label=label, **style.line(i))
-    for i, label in enumerate(labels)
-  ]
-  columns = _legend_columns(labels, width)
+  handles = [Line2D([], [], label=label, **how) for label, how in lines.items()]
+  columns = _legend_columns(list(lines), width)
   figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
-def aggregate_scores(found: Sequence[Aggregate], unit: str) -> Any:
+def aggregate_scores(
+  found: Sequence[Aggregate], unit: str, labels: Sequence[str]
+) -> Any:
   """Draws the four aggregates with their intervals, a row an algorithm.
 
   Args:
     found: of the algorithms.
     unit: how scores were normalised.
+    labels: of all the curves, in the order of their colours.
 
   Returns:
     A matplotlib figure, two columns wide.
@@ -126,11 +130,12 @@ def aggregate_scores(found: Sequence[Aggregate], unit: str) -> Any:
   figure = style.figure(style.PAGE, 0.75 + 0.22 * len(found))
   axes = figure.subplots(1, len(aggregates.AGGREGATES), sharey=True)
   rows = np.arange(len(found))[::-1]
+  lines = style.lines(labels)
   for i, (axis, name) in enumerate(
     zip(axes, aggregates.AGGREGATES, strict=True)
   ):
     for row, aggregate in zip(rows, found, strict=True):
-      colour = style.COLOURS[(len(found) - 1 - row) % len(style.COLOURS)]
+      colour = lines[aggregate.label]["color"]
       low, high = aggregate.low[i], aggregate.high[i]
       axis.barh(row, high - low, 0.6, low, color=colour, alpha=0.3)
       axis.plot([aggregate.values[i]] * 2, [row - 0.3, row + 0.3], color=colour)
@@ -139,32 +144,37 @@ def aggregate_scores(found: Sequence[Aggregate], unit: str) -> Any:
     axis.grid(visible=False, axis="y")
     axis.tick_params(axis="y", length=0)
     axis.locator_params(axis="x", nbins=3)
+    axis.margins(x=0.1)
   figure.supxlabel(f"score, {unit}", fontsize=8)
   return figure
 
 
-def profiles(found: Sequence[Aggregate], unit: str) -> Any:
+def profiles(
+  found: Sequence[Aggregate], unit: str, labels: Sequence[str]
+) -> Any:
   """Draws what part of the runs scores above each threshold.
 
   Args:
     found: of the algorithms.
     unit: how scores were normalised.
+    labels: of all the curves, in the order of their colours.
 
   Returns:
     A matplotlib figure, one column wide.
   """
-  labels = [aggregate.label for aggregate in found]
-  legend = _legend_rows(labels, style.COLUMN)
+  lines = style.lines(labels)
+  lines = {aggregate.label: lines[aggregate.label] for aggregate in found}
+  legend = _legend_rows(list(lines), style.COLUMN)
   figure = style.figure(style.COLUMN, 2.3 + 0.17 * legend)
   axis = figure.subplots()
-  for i, aggregate in enumerate(found):
-    how = style.line(i)
-    at = aggregate.thresholds
-    axis.plot(at, aggregate.profile, **how)
+  for aggregate in found:
+    how, at = lines[aggregate.label], aggregate.thresholds
+    axis.plot(at, aggregate.profile, drawstyle="steps-post", **how)
     axis.fill_between(
       at,
       aggregate.profile_low,
       aggregate.profile_high,
+      step="post",
       color=how["color"],
       alpha=0.2,
       linewidth=0,
@@ -172,5 +182,5 @@ def profiles(found: Sequence[Aggregate], unit: str) -> Any:
   axis.set_ylim(-0.02, 1.02)
   axis.set_xlabel(f"score τ, {unit}")
   axis.set_ylabel("part of the runs above τ")
-  _legend(figure, labels, style.COLUMN)
+  _legend(figure, lines, style.COLUMN)
   return figure

@@ -42,7 +42,7 @@ def write(
     out: the folder for the files.
     x: the column of steps or time.
     metric: the column of values; None for the return of evaluations, or of
-      training where those are too few.
+      training where a run has none (or a curve has but one).
     bounds: the scores that are 0 and 1 in the aggregates; None for the least
       and the greatest of these runs.
     warn: takes a sentence about what is left out.
@@ -54,16 +54,17 @@ def write(
     RunError: if no seed of a group has a value.
     OSError: if a file cannot be written.
   """
-  metric = metric or curves.default_metric(groups)
-  panels = _panels(groups, x, metric, warn)
-  found = [scores.final_score(group, metric) for group in groups]
+  drawn = metric or curves.default_metric(groups, least=2)
+  panels = _panels(groups, x, drawn, warn)
+  judged = metric or curves.default_metric(groups, least=1)
+  found = [scores.final_score(group, judged, warn) for group in groups]
   rows = [scores.row(score) for score in found]
-  caption = f"Last `{metric}` of each seed: interquartile mean over seeds, "
+  caption = f"Last `{judged}` of each seed: interquartile mean over seeds, "
   text = caption + f"95 % bootstrap interval.\n\n{markdown(rows)}"
   out.mkdir(parents=True, exist_ok=True)
   paths = [_write_csv(out / "scores.csv", rows)]
   with style.styled():
-    figure = figures.learning_curves(panels, x, metric)
+    figure = figures.learning_curves(panels, x, drawn)
     paths += style.save(figure, out / "learning_curves")
     whole = scores.over_environments(found, bounds, warn)
     if whole:
@@ -76,9 +77,10 @@ def write(
       rows = [row for aggregate in whole for row in _rows(aggregate)]
       text += markdown(rows)
       paths += [_write_csv(out / "aggregates.csv", rows)]
-      figure = figures.aggregate_scores(whole, unit)
+      labels = [group.label for group in groups]  # for the same colours
+      figure = figures.aggregate_scores(whole, unit, labels)
       paths += style.save(figure, out / "aggregates")
-      figure = figures.profiles(whole, unit)
+      figure = figures.profiles(whole, unit, labels)
       paths += style.save(figure, out / "profiles")
   (out / "scores.md").write_text(text)
   return Report((out / "scores.md", *paths), text)

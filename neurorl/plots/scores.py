@@ -59,12 +59,15 @@ class Aggregate(NamedTuple):
   profile_high: np.ndarray
 
 
-def final_score(group: Group, metric: str) -> Score:
+def final_score(
+  group: Group, metric: str, warn: Callable[[str], None]
+) -> Score:
   """Finds what the seeds of a group ended with.
 
   Args:
     group: of seeds.
     metric: the column of values.
+    warn: takes a sentence about seeds that have none.
 
   Returns:
     The score of the seeds that have one.
@@ -76,6 +79,12 @@ def final_score(group: Group, metric: str) -> Score:
   curves.curve(group, x, metric)  # says what is missing
   found = [curves.points(seed, x, metric) for seed in group.seeds.values()]
   found = [(at, values) for at, values in found if at.size]
+  missing = len(group.seeds) - len(found)
+  if missing:
+    warn(
+      f"{group.label} in {group.environment}: {missing} of {len(group.seeds)} "
+      f"seeds have no '{metric}' yet, and no score"
+    )
   return Score(
     group.environment,
     group.label,
@@ -174,6 +183,8 @@ def over_environments(
         "by: left out of the aggregates"
       )
   environments = [name for name in environments if name in bounds]
+  if len(environments) < 2:
+    return []
   found: dict[str, dict[str, np.ndarray]] = {}
   for score in scores:
     if score.environment in bounds:

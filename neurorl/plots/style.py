@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 COLUMN, PAGE = 3.3, 6.75  # inches: one column of a paper, and both
@@ -44,11 +44,14 @@ _SETTINGS = {
 }
 
 
-def line(number: int) -> dict[str, str]:
-  """Returns how the line of a number is drawn: colour first, then dashes."""
+def lines(labels: Iterable[str]) -> dict[str, dict[str, str]]:
+  """Says how the line of each label is drawn: colours first, then dashes."""
   return {
-    "color": COLOURS[number % len(COLOURS)],
-    "linestyle": _DASHES[number // len(COLOURS) % len(_DASHES)],
+    label: {
+      "color": COLOURS[i % len(COLOURS)],
+      "linestyle": _DASHES[i // len(COLOURS) % len(_DASHES)],
+    }
+    for i, label in enumerate(dict.fromkeys(labels))
   }
 
 

@@ -61,7 +61,9 @@ def _draw(info: RunInfo, x: str) -> None:
     measured = [curves.points(s, x, metric) for s in group.seeds.values()]
     if any(at.size for at, _ in measured):
       panel[name] = curves.curve(group, x, metric)
-  title = f"{group.label}, {group.environment}".strip(", ")
+  seeds = f"{len(group.seeds)} seeds" if len(group.seeds) > 1 else "1 seed"
+  words = [group.label, group.environment, seeds]
+  title = ", ".join(word for word in words if word)
   with style.styled():
     figure = figures.learning_curves({title: panel}, x, "episode return")
     style.save(figure, info.run_dir / "plots" / "learning_curve")
