@@ -1,23 +1,21 @@
-"""What the binaries share: flags, help on components, errors and exit codes.
-
-Exit codes: 0 done, 2 a mistake in files or flags, 3 training went wrong, 130 or
-143 ended by a signal (143 by --max_seconds too) and able to go on.
-"""
+"""What binaries that read gin share: flags, help on components, errors."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-import os
 import pathlib
 import re
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, flags, logging
+from absl import flags
 
 from neurorl import config as config_lib
-from neurorl import gin_files, reader, registry
+from neurorl import gin_files, programs, reader, registry
+from neurorl.programs import CommandError, show_traceback
+
+flags.adopt_module_key_flags(programs)
 
 _GIN_FLAG = re.compile(r"--?gin\.([^=]+)(?:=(.*))?", re.DOTALL)
 
@@ -45,21 +43,6 @@ _PRINT = flags.DEFINE_bool(
   "Prints the whole configuration, with the place of every binding and every "
   "default, and exits.",
 )
-_TRACEBACK = flags.DEFINE_bool(
-  "traceback", False, "Shows where in the code an error arose."
-)
-
-
-class CommandError(Exception):
-  """An end that is not success.
-
-  Attributes:
-    code: the exit code.
-  """
-
-  def __init__(self, message: str, code: int):
-    super().__init__(message)
-    self.code = code
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,28 +71,14 @@ def run(
     first_files: gin files that come before those of `--gin_file`, once flags
       are parsed.
   """
-  # absl's handler would show what JAX logs about devices that are not there.
-  logging.set_verbosity(logging.WARNING)
-
-  def parse(argv: Sequence[str]) -> list[str]:
-    try:
-      return flags.FLAGS(_plain_flags(argv))
-    except flags.Error as error:
-      _exit(str(error), 2)
 
   def start(arguments: Sequence[str]) -> None:
     try:
       _main(main, arguments, first_files)
     except config_lib.ConfigError as error:
-      _exit(str(error), 2)
-    except CommandError as error:
-      _exit(str(error), error.code)
-    except KeyboardInterrupt:
-      _exit("interrupted", 130)
-    except BrokenPipeError:
-      os._exit(0)
+      raise CommandError(str(error), 2) from error
 
-  app.run(start, flags_parser=parse)
+  programs.run(start, _plain_flags)
 
 
 def build(function: Callable[[], object], config: config_lib.Config):
@@ -226,26 +195,6 @@ def _plain_flags(argv: Sequence[str]) -> list[str]:
     name, value = match.groups()
     value = next(words, None) if value is None else value
     if value is None:
-      _exit(f"--gin.{name} needs a value: --gin.{name}=VALUE", 2)
+      raise CommandError(f"--gin.{name} needs a value: --gin.{name}=VALUE", 2)
     rest.append(f"--gin_bindings={name} = {value}")
   return rest
-
-
-def show_traceback() -> None:
-  """Prints where the current error arose, if --traceback asks for it."""
-  if _TRACEBACK.value:
-    import traceback
-
-    traceback.print_exc()
-
-
-def _exit(message: str, code: int):
-  if sys.stdout.isatty():  # leave the live line
-    print()
-  sys.stdout.flush()
-  stopped = code in (130, 143)
-  print(message if stopped else f"error: {message}", file=sys.stderr)
-  if stopped:  # at once: nothing waits for what still compiles
-    sys.stderr.flush()
-    os._exit(code)
-  sys.exit(code)

@@ -17,7 +17,15 @@ import typing
 BINARIES = pathlib.Path(__file__).resolve().parent.parent / "binaries"
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-  ["neurorl", "neurorl.command_line", "neurorl.training.host"]
+  [
+    "neurorl",
+    "neurorl.command_line",
+    "neurorl.training.host",
+    # A run ends with a picture.
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+  ]
 )
 
 
@@ -82,6 +90,11 @@ def train(*arguments, cwd, file_size=None, reads=None, env=None) -> Done:
 def evaluate(*arguments, cwd) -> Done:
   """Runs binaries/evaluate.py."""
   return Running("evaluate", arguments, cwd).wait()
+
+
+def plot(*arguments, cwd) -> Done:
+  """Runs binaries/plot.py."""
+  return Running("plot", arguments, cwd).wait()
 
 
 def _print_to_one_who_leaves(lines: int) -> None:

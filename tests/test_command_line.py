@@ -320,6 +320,7 @@ def test_a_run_and_its_saved_configuration(tmp_path):
     "command.txt",
     "versions.json",
     "metrics.csv",
+    "plots",
     "run.json",
     "checkpoints",
     ".lock",

@@ -40,6 +40,7 @@ ROOMS = (
   "actors",
   "losses",
   "loggers",
+  "plots",
   "runs",
 )
 # What each part may import of the others.
@@ -53,7 +54,8 @@ ALLOWED = {
   "actors": {*L0, "ops", "search", "actors"},
   "losses": {*L0, "ops", "search", "losses"},
   "training": {*L0, "ops", *ROOMS, "training"},
-  "command_line": {*L0, *FRONT},
+  "programs": set(L0),
+  "command_line": {*L0, *FRONT, "programs"},
   "loading": {*L0, *FRONT, "runs", "training"},
 }
 

@@ -51,6 +51,47 @@ def bootstrap_interval(
   return float(low), float(high)
 
 
+def curve_interval(
+  scores: np.ndarray, resamples: int = 1000, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+  """Bootstraps the interquartile mean over seeds at every point of a curve.
+
+  Args:
+    scores: `[seeds, points]`; a seed is drawn with all of its points.
+    resamples: how often.
+    level: of the interval.
+
+  Returns:
+    Its lower and upper ends, `[points]`.
+  """
+  scores = np.asarray(scores, np.float64)
+  seeds = scores.shape[0]
+  rng = np.random.default_rng(0)
+  estimates = np.stack(
+    [
+      curve_interquartile_mean(scores[rng.integers(seeds, size=seeds)])
+      for _ in range(resamples)
+    ]
+  )
+  tail = (1.0 - level) / 2.0
+  low, high = np.quantile(estimates, [tail, 1.0 - tail], axis=0)
+  return low, high
+
+
+def curve_interquartile_mean(scores: np.ndarray) -> np.ndarray:
+  """Averages the middle half of the seeds at every point of a curve.
+
+  Args:
+    scores: `[seeds, points]`.
+
+  Returns:
+    `[points]`.
+  """
+  ordered = np.sort(np.asarray(scores, np.float64), axis=0)
+  cut = len(ordered) // 4
+  return ordered[cut : len(ordered) - cut].mean(axis=0)
+
+
 def summarise(scores: np.ndarray) -> dict[str, object]:
   """Summarises scores as `summary.json` has them.
 

@@ -1,0 +1,83 @@
+"""How a program ends: errors in a line or two, and exit codes.
+
+Exit codes: 0 done, 2 a mistake in files or flags, 3 training went wrong, 130 or
+143 ended by a signal (143 by --max_seconds too) and able to go on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+_TRACEBACK = flags.DEFINE_bool(
+  "traceback", False, "Shows where in the code an error arose."
+)
+
+
+class CommandError(Exception):
+  """An end that is not success.
+
+  Attributes:
+    code: the exit code.
+  """
+
+  def __init__(self, message: str, code: int):
+    super().__init__(message)
+    self.code = code
+
+
+def run(
+  main: Callable[[Sequence[str]], None],
+  prepare: Callable[[Sequence[str]], Sequence[str]] = list,
+) -> None:
+  """Runs a program: parses its flags, tells its errors, exits.
+
+  Args:
+    main: what it does with its arguments, the first of which is its name.
+    prepare: makes the command line one that absl's flags can read.
+  """
+  # absl's handler would show what JAX logs about devices that are not there.
+  logging.set_verbosity(logging.WARNING)
+
+  def parse(argv: Sequence[str]) -> list[str]:
+    try:
+      return flags.FLAGS(prepare(argv))
+    except flags.Error as error:
+      _exit(str(error), 2)
+    except CommandError as error:
+      _exit(str(error), error.code)
+
+  def start(arguments: Sequence[str]) -> None:
+    try:
+      main(arguments)
+    except CommandError as error:
+      _exit(str(error), error.code)
+    except KeyboardInterrupt:
+      _exit("interrupted", 130)
+    except BrokenPipeError:
+      os._exit(0)
+
+  app.run(start, flags_parser=parse)
+
+
+def show_traceback() -> None:
+  """Prints where the current error arose, if --traceback asks for it."""
+  if _TRACEBACK.value:
+    import traceback
+
+    traceback.print_exc()
+
+
+def _exit(message: str, code: int):
+  if sys.stdout.isatty():  # leave the live line
+    print()
+  sys.stdout.flush()
+  stopped = code in (130, 143)
+  print(message if stopped else f"error: {message}", file=sys.stderr)
+  if stopped:  # at once: nothing waits for what still compiles
+    sys.stderr.flush()
+    os._exit(code)
+  sys.exit(code)
