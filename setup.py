@@ -25,7 +25,7 @@ setuptools.setup(
     "neurorl.binaries": "binaries",
     "neurorl.gin_configs": "gin_configs",
   },
-  package_data={"neurorl.gin_configs": ["*.gin"]},
+  package_data={"neurorl.gin_configs": ["*.gin", "sweeps/*.yaml"]},
   install_requires=[
     "absl-py>=2.3.1",
     "chex>=0.1.91",

@@ -97,6 +97,11 @@ def plot(*arguments, cwd) -> Done:
   return Running("plot", arguments, cwd).wait()
 
 
+def sweep(*arguments, cwd, env=None) -> Done:
+  """Runs binaries/sweep.py."""
+  return Running("sweep", arguments, cwd, env=env).wait()
+
+
 def _print_to_one_who_leaves(lines: int) -> None:
   reading, writing = os.pipe()
   os.dup2(writing, 1)

@@ -55,6 +55,8 @@ ALLOWED = {
   "losses": {*L0, "ops", "search", "losses"},
   "training": {*L0, "ops", *ROOMS, "training"},
   "programs": set(L0),
+  # Runs are processes there.
+  "sweeps": {*L0, "ops", "runs", "sweeps"},
   "command_line": {*L0, *FRONT, "programs"},
   "loading": {*L0, *FRONT, "runs", "training"},
 }

@@ -70,7 +70,9 @@ def test_an_offline_run_is_on_disk_and_can_be_uploaded(tmp_path, server):
   assert json.loads((tmp_path / "run" / "wandb.json").read_text()) == {
     "": run_id
   }
-  _equal(server.runs[run_id]["history"], _rows(tmp_path))
+  *history, pictures = server.runs[run_id]["history"]
+  _equal(history, _rows(tmp_path))
+  assert pictures["plots/learning_curve"]["format"] == "png"
   config = json.loads(server.runs[run_id]["config"])
   assert config["train.num_envs"]["value"] == 8
   assert config["agent.core"]["value"] == "@lstm()"
