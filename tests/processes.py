@@ -88,9 +88,9 @@ def evaluate(*arguments, cwd) -> Done:
   return Running("evaluate", arguments, cwd).wait()
 
 
-def plot(*arguments, cwd) -> Done:
-  """Runs binaries/plot.py."""
-  return Running("plot", arguments, cwd).wait()
+def plot(*arguments, cwd, binary="plot") -> Done:
+  """Runs binaries/plot.py, or another that draws."""
+  return Running(binary, arguments, cwd).wait()
 
 
 def _print_to_one_who_leaves(lines: int) -> None:
