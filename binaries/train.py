@@ -1,6 +1,10 @@
 """Trains the agent that a gin file describes.
 
 python binaries/train.py --gin_file=qlearning.gin
+python binaries/train.py --gin_file=ppo.gin --gin_file=env_cartpole.gin
+python binaries/train.py --gin_file=ppo.gin --gin.NUM_SEEDS=5 --run_dir=runs/me
+python binaries/train.py --gin_file=qlearning.gin --gin.lstm.hidden_size=64
+python binaries/train.py --list_components
 """
 
 import time

@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
+# Flags that libraries have for their own tests, and no program of ours heeds.
+_FOREIGN = ("absl.testing.", "chex.")
+
 _TRACEBACK = flags.DEFINE_bool(
   "traceback", False, "Shows where in the code an error arose."
 )
@@ -41,6 +44,7 @@ def run(
   """
   # absl's handler would show what JAX logs about devices that are not there.
   logging.set_verbosity(logging.WARNING)
+  _forget_foreign_flags()
 
   def parse(argv: Sequence[str]) -> list[str]:
     try:
@@ -61,6 +65,13 @@ def run(
       os._exit(0)
 
   app.run(start, flags_parser=parse)
+
+
+def _forget_foreign_flags() -> None:
+  for module, found in flags.FLAGS.flags_by_module_dict().items():
+    if module.startswith(_FOREIGN):
+      for flag in list(found):
+        delattr(flags.FLAGS, flag.name)
 
 
 def show_traceback() -> None:

@@ -92,9 +92,9 @@ def evaluate(*arguments, cwd) -> Done:
   return Running("evaluate", arguments, cwd).wait()
 
 
-def plot(*arguments, cwd) -> Done:
-  """Runs binaries/plot.py."""
-  return Running("plot", arguments, cwd).wait()
+def plot(*arguments, cwd, binary="plot") -> Done:
+  """Runs binaries/plot.py, or another that draws."""
+  return Running(binary, arguments, cwd).wait()
 
 
 def sweep(*arguments, cwd, env=None) -> Done:

@@ -122,6 +122,32 @@ def test_bad_input(case, runs, tmp_path):
   assert not (tmp_path / "plots").exists()
 
 
+RESULTS = processes.BINARIES.parent / "docs" / "results"
+TABLES = {
+  "families": ["dqn_cartpole", "ppo_breakout", "return, claimed to be ≥ 490.0"],
+  "simulations": ["alphazero", "gumbel_muzero", "return", "16"],
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_of_results(name, tmp_path):
+  """Drawn as they are kept in docs/results."""
+  (newest,) = sorted(RESULTS.glob(f"{name}-*.csv"))[-1:]
+  (tmp_path / "table.csv").write_bytes(newest.read_bytes())
+  done = processes.plot("table.csv", cwd=tmp_path, binary="plot_results")
+  assert done.returncode == 0, done.stderr
+  assert done.stdout == "table.png\ntable.svg\n"
+  _check_pictures(tmp_path, "table", TABLES[name])
+
+
+def test_a_table_that_is_none_of_results(tmp_path):
+  (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+  for name, word in [("table.csv", "needs rows, with"), ("no.csv", "no.csv")]:
+    done = processes.plot(name, cwd=tmp_path, binary="plot_results")
+    assert done.returncode == 2 and word in done.stderr, done.stderr
+    assert done.stderr.startswith("error: ")
+
+
 def test_in_a_process_of_its_own_it_has_no_flag_of_gins(runs):
   command = [sys.executable, processes.BINARIES / "plot.py", runs]
   done = subprocess.run(
