@@ -96,9 +96,7 @@ def two_step(
   def reset(key):
     good = jax.random.bernoulli(key).astype(jnp.int32)
     none = jnp.int32(0)
-    state = TwoStepState(
-      jnp.int32(begins), none, good, none, jnp.bool_(False)
-    )
+    state = TwoStepState(jnp.int32(begins), none, good, none, jnp.bool_(False))
     return state, restart(observe(state))
 
   def step(key, state, action):
