@@ -55,6 +55,8 @@ ALLOWED = {
   "training": {*L0, "ops", *ROOMS, "training"},
   "command_line": {*L0, *FRONT},
   "loading": {*L0, *FRONT, "runs", "training"},
+  "plots": {*L0, "ops", "plots"},
+  "run_flags": {*L0, "command_line", "loading", "training"},
 }
 
 
