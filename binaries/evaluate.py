@@ -35,11 +35,9 @@ def _evaluate(command: command_line.Command) -> None:
   with compilation.settings(debug=False):
     agents = run_flags.load(experiment, command)
     evaluator = command_line.build(lambda: _evaluator(experiment), config)
-    try:
-      reports = _play(evaluator, experiment, agents)
-    except jax.errors.JaxRuntimeError as error:
-      first = f"{type(error).__name__}: {error}".splitlines()[0]
-      raise command_line.CommandError(first, 3) from error
+    reports = run_flags.play(
+      lambda: _play(evaluator, experiment, agents), command
+    )
   _write(agents, reports)
 
 

@@ -9,7 +9,6 @@ Seeds are subjects. What the columns and arrays mean is in docs/records.md.
 
 import pathlib
 
-import jax
 import numpy as np
 from absl import flags
 
@@ -63,11 +62,7 @@ def _record(command: command_line.Command) -> None:
         settings,
       )
 
-    try:
-      rows = command_line.build(play, command.config).rows
-    except jax.errors.JaxRuntimeError as error:
-      first = f"{type(error).__name__}: {error}".splitlines()[0]
-      raise command_line.CommandError(first, 3) from error
+    rows = run_flags.play(play, command).rows
   steps = sum(agent.environment_steps for agent in agents) // len(agents)
   _write(rows, steps)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable
+from typing import TypeVar
 
+import jax
 from absl import flags
 
 from neurorl import command_line, loading
 from neurorl.training import Experiment
 from neurorl.types import ActorRecipe, Task
+
+_T = TypeVar("_T")
 
 flags.adopt_module_key_flags(command_line)
 
@@ -87,6 +92,30 @@ def load(
     lambda: loading.load_seeds(run_dir(), experiment, _CHECKPOINT.value),
     command.config,
   )
+
+
+def play(function: Callable[[], _T], command: command_line.Command) -> _T:
+  """Plays episodes; what is wrong is told in a line.
+
+  Args:
+    function: plays them.
+    command: for the places of what messages name.
+
+  Returns:
+    What the function returns.
+
+  Raises:
+    CommandError: in place of what a user or a device did wrong.
+  """
+  try:
+    return function()
+  except ValueError as error:
+    command_line.show_traceback()
+    message = command.config.locate(str(error))
+    raise command_line.CommandError(message, 2) from error
+  except jax.errors.JaxRuntimeError as error:
+    first = f"{type(error).__name__}: {error}".splitlines()[0]
+    raise command_line.CommandError(first, 3) from error
 
 
 def check_out(path: str | None) -> None:
