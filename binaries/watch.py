@@ -142,7 +142,7 @@ def _trace(rows) -> traces_lib.Trace:
     (rows.chosen + rows.td_error)[few],
     rows.td_error[few],
     timestep.last[few],
-    of_actions=bool(np.any(rows.chosen != rows.value)),
+    of_actions=rows.action_values is not None or rows.action.ndim > 1,
   )
 
 

@@ -123,8 +123,6 @@ def _draw(episode: Episode):
   """Yields the animation's images, `[H, W, 3]`; artists are moved, not made."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-  figure = _figure_class()(figsize=(6.4, 3.6), dpi=100, layout="constrained")
-  canvas = FigureCanvasAgg(figure)
   beside = [
     (name, values)
     for name, values in [
@@ -136,6 +134,10 @@ def _draw(episode: Episode):
   if episode.action.ndim == 2:
     beside.append(("action", episode.action))
   rows = len(beside) + (episode.value is not None)
+  figure = _figure_class()(
+    figsize=(6.4, max(3.6, 1.5 * rows)), dpi=100, layout="constrained"
+  )
+  canvas = FigureCanvasAgg(figure)
   layout = [[0, i + 1] for i in range(rows)] or [[0]]
   axes = figure.subplot_mosaic(layout, width_ratios=[1, 1][: len(layout[0])])
   axes[0].axis("off")
@@ -188,8 +190,9 @@ def _line(axis, episode: Episode):
   axis.plot(steps, episode.value, color=_BLUE, linewidth=1.5)
   paid = np.flatnonzero(episode.reward)
   axis.vlines(paid, 0.0, episode.reward[paid], color=_GREY, linewidth=1)
-  axis.set_xlabel("step", fontsize=9)
-  axis.set_ylabel("value (rewards grey)", fontsize=9)
+  axis.set_xlabel("step (grey: rewards)", fontsize=9)
+  axis.set_ylabel("value", fontsize=9)
+  axis.locator_params("x", integer=True)
   axis.tick_params(labelsize=8)
   (dot,) = axis.plot([], [], "o", color=_ORANGE)
   return dot

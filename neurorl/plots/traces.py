@@ -48,7 +48,9 @@ def traces(path: pathlib.Path, trace: Trace) -> None:
     3, 1, sharex=True, height_ratios=[1, 2, 1.4]
   )
   steps = np.arange(len(trace.reward))
-  rewards.vlines(steps, 0.0, trace.reward, color=_BLACK, linewidth=1.2)
+  paid = np.flatnonzero(trace.reward)
+  rewards.vlines(paid, 0.0, trace.reward[paid], color=_BLACK, linewidth=1.2)
+  rewards.plot(paid, trace.reward[paid], ".", color=_BLACK, markersize=4)
   rewards.set_ylabel("reward")
   name = "Q of the action" if trace.of_actions else "value"
   values.plot(
@@ -58,7 +60,7 @@ def traces(path: pathlib.Path, trace: Trace) -> None:
     steps, trace.target, color=_ORANGE, linestyle="--", label="target"
   )
   values.set_ylabel("value")
-  values.legend(fontsize=8, ncols=2, loc="best", framealpha=0.8)
+  figure.legend(loc="outside upper right", ncols=2, fontsize=8, frameon=False)
   errors.vlines(
     steps, 0.0, np.nan_to_num(trace.td_error), color=_BLUE, linewidth=1.2
   )
@@ -70,7 +72,7 @@ def traces(path: pathlib.Path, trace: Trace) -> None:
       axis.axhline(0.0, color=_GREY, linewidth=0.6)
     axis.tick_params(labelsize=8)
     for end in np.flatnonzero(trace.last):
-      axis.axvline(end, color=_GREY, linewidth=0.8)
-  figure.suptitle(trace.title, fontsize=9)
+      axis.axvline(end, color=_GREY, linewidth=0.8, zorder=0)
+  figure.suptitle(trace.title, fontsize=9, x=0.01, ha="left")
   figure.align_ylabels()
   figure.savefig(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import pathlib
 from collections.abc import Mapping
 
@@ -12,7 +13,7 @@ import numpy as np
 from neurorl.training.gathering import Rows
 from neurorl.types import Tree
 
-# Observations with more numbers than this are in the arrays alone.
+# Parts of observations with more numbers than this are in the arrays alone.
 MOST_COLUMNS = 64
 
 Columns = Mapping[str, np.ndarray]
@@ -29,11 +30,9 @@ def columns(rows: Rows) -> dict[str, np.ndarray]:
   """
   timestep = rows.timestep
   table = _places(rows)
-  seen = {}
   for name, leaf in _leaves("observation", timestep.observation).items():
-    seen |= _spread(name.replace("/", "_"), leaf)
-  if len(seen) <= MOST_COLUMNS:
-    table |= seen
+    if math.prod(leaf.shape[1:]) <= MOST_COLUMNS:
+      table |= _spread(name.replace("/", "_"), leaf)
   # What was done at a last step was ignored.
   took = timestep.last.reshape(-1, *[1] * (rows.action.ndim - 1))
   table |= _spread("action", np.where(took, np.nan, rows.action))
