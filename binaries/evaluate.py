@@ -14,27 +14,15 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from neurorl import command_line, compilation, loading
+from neurorl import command_line, compilation, run_flags
 from neurorl.ops import statistics
 from neurorl.training import executables
 
-flags.adopt_module_key_flags(command_line)
+flags.adopt_module_key_flags(run_flags)
 
-_RUN_DIR = flags.DEFINE_string("run_dir", None, "Of the run; needed.")
-_CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", "newest", "Or 'best', or the name of a folder of checkpoints."
-)
-_POLICY = flags.DEFINE_enum(
-  "policy",
-  "evaluating",
-  ["evaluating", "acting"],
-  "Who acts: evaluator.actor, which is mostly greedy, or train.actor, which "
-  "explores as it did at the end of training.",
-)
 _EPISODES = flags.DEFINE_integer(
   "episodes", None, "Per seed; by default the run's own number.", lower_bound=1
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Of the episodes.", lower_bound=0)
 _OUT = flags.DEFINE_string(
   "out", None, "A CSV file, a row per episode; by default in the run directory."
 )
@@ -42,30 +30,22 @@ _OUT = flags.DEFINE_string(
 
 def _evaluate(command: command_line.Command) -> None:
   config = command.config
-  if _OUT.value and not pathlib.Path(_OUT.value).resolve().parent.is_dir():
-    raise command_line.CommandError(
-      f"cannot write to {_OUT.value}: its folder does not exist", 2
-    )
-  run_dir = pathlib.Path(_RUN_DIR.value).expanduser()
+  run_flags.check_out(_OUT.value)
   experiment = command_line.build(config.call, config)
   with compilation.settings(debug=False):
-    agents = command_line.build(
-      lambda: loading.load_seeds(run_dir, experiment, _CHECKPOINT.value), config
-    )
+    agents = run_flags.load(experiment, command)
     evaluator = command_line.build(lambda: _evaluator(experiment), config)
-    try:
-      reports = _play(evaluator, experiment, agents)
-    except jax.errors.JaxRuntimeError as error:
-      first = f"{type(error).__name__}: {error}".splitlines()[0]
-      raise command_line.CommandError(first, 3) from error
-  _write(run_dir, agents, reports)
+    reports = run_flags.play(
+      lambda: _play(evaluator, experiment, agents), command
+    )
+  _write(agents, reports)
 
 
 def _evaluator(experiment):
   evaluator = experiment.evaluator
   if _EPISODES.value is not None:
     evaluator = dataclasses.replace(evaluator, episodes=_EPISODES.value)
-  if _POLICY.value == "acting":
+  if run_flags.policy() == "acting":
     evaluator = dataclasses.replace(
       evaluator, actor=experiment.actor, beside={}
     )
@@ -75,7 +55,7 @@ def _evaluator(experiment):
 def _play(evaluator, experiment, agents):
   """Evaluates the agents of all seeds in one program."""
   evaluate = evaluator.build(experiment.task, agents[0].agent)
-  keys = jax.random.split(jax.random.key(_SEED.value), len(agents))
+  keys = jax.random.split(jax.random.key(run_flags.seed()), len(agents))
   params = jax.tree.map(lambda *x: jnp.stack(x), *[a.params for a in agents])
   function = executables.over_seeds(
     lambda params_and_key: evaluate(*params_and_key), len(agents)
@@ -84,10 +64,11 @@ def _play(evaluator, experiment, agents):
   return jax.device_get(executables.compile_(lowered)((params, keys)))
 
 
-def _write(run_dir: pathlib.Path, agents, reports) -> None:
+def _write(agents, reports) -> None:
   """Prints a summary, and keeps it and every episode."""
   steps = sum(agent.environment_steps for agent in agents) // len(agents)
-  out = pathlib.Path(_OUT.value or _fresh(run_dir, steps))
+  name = f"evaluation-{run_flags.policy()}-{steps}"
+  out = pathlib.Path(_OUT.value or run_flags.fresh(name, ".csv"))
   summaries = {}
   try:
     with out.open("w", newline="") as file:
@@ -114,13 +95,6 @@ def _write(run_dir: pathlib.Path, agents, reports) -> None:
   print(f"  after {steps:,} environment steps; episodes in {out}")
 
 
-def _fresh(run_dir: pathlib.Path, steps: int) -> pathlib.Path:
-  """A name that no earlier evaluation has."""
-  name = f"evaluation-{_POLICY.value}-{steps}"
-  taken = len(list(run_dir.glob(f"{name}*.csv")))
-  return run_dir / f"{name}{f'-{taken}' if taken else ''}.csv"
-
-
 def _episodes(name: str, agents, report):
   for i, agent in enumerate(agents):
     for episode, row in enumerate(
@@ -135,20 +109,9 @@ def _episodes(name: str, agents, report):
       yield name, agent.seed, episode, value, length, capped
 
 
-def _first_files() -> list[str]:
-  if not _RUN_DIR.value:
-    raise command_line.CommandError("name a run: --run_dir=FOLDER", 2)
-  path = pathlib.Path(_RUN_DIR.value).expanduser() / "config.gin"
-  if not path.exists():
-    raise command_line.CommandError(
-      f"no run is in --run_dir={_RUN_DIR.value}: it has no config.gin", 2
-    )
-  return [str(path)]
-
-
 def main() -> None:
   """Runs the program; the console script `neurorl-evaluate`."""
-  command_line.run(_evaluate, _first_files)
+  command_line.run(_evaluate, run_flags.first_files)
 
 
 if __name__ == "__main__":

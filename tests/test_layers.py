@@ -59,6 +59,8 @@ ALLOWED = {
   "sweeps": {*L0, "ops", "runs", "sweeps"},
   "command_line": {*L0, *FRONT, "programs"},
   "loading": {*L0, *FRONT, "runs", "training"},
+  "plots": {*L0, "ops", "plots"},
+  "run_flags": {*L0, "command_line", "loading", "training"},
 }
 
 

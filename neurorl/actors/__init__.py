@@ -9,7 +9,8 @@ To add one: write a function of hyperparameters that returns such a recipe and
 decorate it with `@component`. Read predictions with `ops.outputs.read`, which
 tells the user of a head that is missing; record in `extras` what a loss could
 want (only what it reads is stored): the means of all heads by
-`outputs.record`, and the log-probability of the action as `'log_prob'`.
+`outputs.record`, the log-probability of the action as `'log_prob'` and, where
+actions are discrete, those of all as `'probabilities'`.
 """
 
 from neurorl.actors.epsilon_greedy import epsilon_greedy, greedy, log_spaced

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from neurorl.ops import outputs as outputs_lib
 from neurorl.ops import schedules, spaces
+from neurorl.ops.selection import select
 from neurorl.registry import component
 from neurorl.types import (
   Actor,
@@ -66,8 +67,8 @@ def epsilon_greedy(
 ) -> ActorRecipe:
   """Takes the action of highest value, or with probability epsilon any.
 
-  It records the means of all heads by their names, and `'log_prob'` `[B]` of
-  the action.
+  It records the means of all heads by their names, `'log_prob'` `[B]` of the
+  action and `'probabilities'` `[B, A]` of all.
 
   Args:
     epsilon: a number, a schedule, or `log_spaced()`.
@@ -112,9 +113,12 @@ def epsilon_greedy(
       random = _any(which, num_actions, invalid)
       best = best_action(q, invalid)
       action = jnp.where(explore, random, best)
-      allowed = num_actions if invalid is None else jnp.sum(~invalid, axis=-1)
-      taken = probability / allowed + (1.0 - probability) * (action == best)
-      extras = {**outputs_lib.record(outputs), "log_prob": jnp.log(taken)}
+      policy = _epsilon_soft(best, probability, num_actions, invalid)
+      extras = {
+        **outputs_lib.record(outputs),
+        "log_prob": jnp.log(select(policy, action)),
+        "probabilities": policy,
+      }
       return ActorOutput(action, extras, agent_state, actor_state)
 
     return Actor(init, step)
@@ -125,6 +129,9 @@ def epsilon_greedy(
 @component
 def greedy(head: str = "q") -> ActorRecipe:
   """Takes the action of highest value or probability: for evaluation.
+
+  It records the means of all heads by their names and, where actions are
+  discrete, `'probabilities'` `[B, A]`: one for the action.
 
   Args:
     head: the head of action values or of a policy, `'mean'` `[B, A]`; where
@@ -154,13 +161,16 @@ def greedy(head: str = "q") -> ActorRecipe:
       outputs, agent_state = agent.step(
         params, key, timestep, agent_state, "evaluating"
       )
+      extras = outputs_lib.record(outputs)
       if discrete:
         preferences = outputs_lib.read(outputs, head, "greedy")
         invalid = spaces.invalid_actions(task.environment, env_state)
         action = best_action(preferences, invalid)
+        extras["probabilities"] = jax.nn.one_hot(
+          action, spec.actions.num_actions
+        )
       else:
         action = policy.mode(outputs[head])
-      extras = outputs_lib.record(outputs)
       return ActorOutput(action, extras, agent_state, actor_state)
 
     return Actor(lambda key, num_envs: (), step)
@@ -181,6 +191,18 @@ def best_action(q: Array, invalid: Array | None) -> Array:
   if invalid is not None:
     q = jnp.where(invalid, -jnp.inf, q)
   return jnp.argmax(q, axis=-1).astype(jnp.int32)
+
+
+def _epsilon_soft(
+  best: Array, epsilon: Array, num_actions: int, invalid: Array | None
+) -> Array:
+  """Probabilities `[B, A]`: epsilon shared by all allowed, the rest to one."""
+  allowed = jnp.ones((*best.shape, num_actions))
+  if invalid is not None:
+    allowed = 1.0 - invalid
+  any_ = allowed / jnp.sum(allowed, axis=-1, keepdims=True)
+  epsilon = jnp.broadcast_to(epsilon, best.shape)[..., None]
+  return epsilon * any_ + (1.0 - epsilon) * jax.nn.one_hot(best, num_actions)
 
 
 def _any(which: Array, num_actions: int, invalid: Array | None) -> Array:

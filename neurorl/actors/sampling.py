@@ -28,8 +28,8 @@ from neurorl.types import (
 def sampling(head: str = "policy") -> ActorRecipe:
   """Draws actions from a policy.
 
-  It records the means of all heads by their names, and `'log_prob'` `[B]` of
-  the action.
+  It records the means of all heads by their names, `'log_prob'` `[B]` of the
+  action and, where actions are discrete, `'probabilities'` `[B, A]` of all.
 
   Args:
     head: the head of the policy.
@@ -64,8 +64,8 @@ def sampling(head: str = "policy") -> ActorRecipe:
 def softmax(temperature: float | Schedule, head: str = "q") -> ActorRecipe:
   """Draws actions in proportion to exp(value / temperature).
 
-  It records the means of all heads by their names, and `'log_prob'` `[B]` of
-  the action.
+  It records the means of all heads by their names, `'log_prob'` `[B]` of the
+  action and, where actions are discrete, `'probabilities'` `[B, A]` of all.
 
   Args:
     temperature: above 0, in the units of the values; a number or a schedule.
@@ -121,6 +121,8 @@ def _actor(
       **outputs_lib.record(outputs),
       "log_prob": policy.log_prob(prediction, action),
     }
+    if "logits" in prediction:
+      extras["probabilities"] = jax.nn.softmax(prediction["logits"])
     return ActorOutput(action, extras, agent_state, actor_state)
 
   return Actor(init=lambda key, num_envs: (), step=step)

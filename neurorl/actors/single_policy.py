@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 
 from neurorl.actors.epsilon_greedy import best_action
@@ -17,6 +18,9 @@ def single_policy(index: int, head: str = "successor") -> ActorRecipe:
 
   It takes argmax_a psi(s, a, z) . z, whatever the task that is seen: what
   generalised policy improvement is held against, in evaluation.
+
+  It records the means of all heads by their names and `'probabilities'`
+  `[B, A]`: one for the action.
 
   Barreto et al. (2017), https://arxiv.org/abs/1606.05312
 
@@ -35,7 +39,7 @@ def single_policy(index: int, head: str = "successor") -> ActorRecipe:
     raise ValueError(f"single_policy.index must be >= 0, got {index}")
 
   def build(agent: Agent, task: Task) -> Actor:
-    spaces.num_actions("single_policy", task.environment.spec)
+    num_actions = spaces.num_actions("single_policy", task.environment.spec)
 
     def step(
       params, key, timestep, env_state, agent_state, actor_state, progress
@@ -57,7 +61,10 @@ def single_policy(index: int, head: str = "successor") -> ActorRecipe:
       values = jnp.sum(psi[:, index] * z, axis=-1)
       invalid = spaces.invalid_actions(task.environment, env_state)
       action = best_action(values, invalid)
-      extras = outputs_lib.record(outputs)
+      extras = {
+        **outputs_lib.record(outputs),
+        "probabilities": jax.nn.one_hot(action, num_actions),
+      }
       return ActorOutput(action, extras, agent_state, actor_state)
 
     return Actor(lambda key, num_envs: (), step)

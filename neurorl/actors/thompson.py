@@ -21,8 +21,9 @@ def thompson(head: str = "q", learning: float = 1.0) -> ActorRecipe:
   one direction, which no noise of single actions takes.
 
   It records the means of all heads by their names, the `'log_prob'` `[B]` of
-  the action, which is 0 as the member is certain, and under `'learning'`
-  `[B, M]` which members are to learn from the transition.
+  the action, which is 0 as the member is certain, `'probabilities'` `[B, A]`,
+  one for the action, and under `'learning'` `[B, M]` which members are to learn
+  from the transition.
 
   Osband et al. (2016), https://arxiv.org/abs/1602.04621
 
@@ -42,7 +43,7 @@ def thompson(head: str = "q", learning: float = 1.0) -> ActorRecipe:
     raise ValueError(f"thompson.learning must be in (0, 1], got {learning}")
 
   def build(agent: Agent, task: Task) -> Actor:
-    spaces.num_actions("thompson", task.environment.spec)
+    num_actions = spaces.num_actions("thompson", task.environment.spec)
 
     def step(
       params, key, timestep, env_state, agent_state, actor_state, progress
@@ -59,12 +60,13 @@ def thompson(head: str = "q", learning: float = 1.0) -> ActorRecipe:
       q = members["mean"][jnp.arange(batch), member]
       invalid = spaces.invalid_actions(task.environment, env_state)
       learns = jax.random.bernoulli(mask_key, learning, (batch, size))
+      action = best_action(q, invalid)
       extras = {
         **outputs_lib.record(outputs),
         "log_prob": jnp.zeros(batch),
+        "probabilities": jax.nn.one_hot(action, num_actions),
         "learning": learns.astype(jnp.float32),
       }
-      action = best_action(q, invalid)
       return ActorOutput(action, extras, agent_state, member)
 
     # Every episode draws its member at its first step.

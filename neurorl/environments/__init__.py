@@ -17,6 +17,7 @@ from neurorl.environments.collect_objects import collect_objects
 from neurorl.environments.gymnax_adapter import gymnax
 from neurorl.environments.probes import probe
 from neurorl.environments.timesteps import restart, transition
+from neurorl.environments.two_step import two_step
 from neurorl.environments.wrappers import (
   clip_reward,
   flatten_observation,
@@ -40,4 +41,5 @@ __all__ = [
   "scale_reward",
   "time_limit_is_terminal",
   "transition",
+  "two_step",
 ]

@@ -112,7 +112,40 @@ def collect_objects(
     action=jax.ShapeDtypeStruct((), jnp.int32),
     actions=DiscreteActions(len(_MOVES)),
   )
-  return Environment(reset, step, spec)
+  return Environment(reset, step, spec, render=_render)
+
+
+# The kinds, in colours that the colour-blind tell apart.
+_COLOURS = np.array(
+  [
+    [238, 119, 51],
+    [0, 119, 187],
+    [51, 187, 238],
+    [238, 51, 119],
+    [0, 153, 136],
+  ],
+  np.uint8,
+)
+_CELL = 16  # pixels
+
+
+def _render(state: CollectState) -> np.ndarray:
+  """Draws the grid: objects by kind, and a black square where one is."""
+  objects = np.asarray(state.objects)
+  rows, columns, kinds = objects.shape
+  picture = np.full((rows * _CELL + 1, columns * _CELL + 1, 3), 255, np.uint8)
+  picture[::_CELL] = picture[:, ::_CELL] = 200
+
+  def fill(row, column, margin, colour):
+    top, left = row * _CELL + margin, column * _CELL + margin
+    size = _CELL + 1 - 2 * margin
+    picture[top : top + size, left : left + size] = colour
+
+  for kind in range(kinds):
+    for row, column in np.argwhere(objects[..., kind] > 0):
+      fill(row, column, 3, _COLOURS[kind % len(_COLOURS)])
+  fill(*np.asarray(state.place), 5, 0)
+  return picture
 
 
 def _parse(layout: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

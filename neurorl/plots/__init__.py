@@ -1,13 +1,15 @@
-"""Plots: what runs leave, as figures and tables.
+"""Plots: what runs leave, and what agents do, as figures and tables.
 
 What lives here: reading run directories (`run_folders`), which runs are one
 curve (`groups`), seeds summed up (`curves`, `scores`), how figures look
-(`style`), the figures themselves (`figures`), all of it in a folder (`report`),
-and the logger that draws a run's own curve (`learning_curve`). Statistics are
-`ops.statistics` and `ops.aggregates`.
+(`style`), the figures of runs (`figures`), all of them in a folder (`report`),
+the logger that draws a run's own curve (`learning_curve`), and pictures of
+episodes (`episodes`, `traces`, `bars`). Statistics are `ops.statistics` and
+`ops.aggregates`.
 
-May import: `logging_types`, `registry`, `ops`; matplotlib only inside
-functions, and never pyplot, which would keep figures and look for a screen.
+May import: `types`, `logging_types`, `registry`, `ops`; matplotlib and Pillow
+only inside functions, and never pyplot, which would keep figures and look for a
+screen.
 
 To add one: write a function in `figures` that returns a figure made by
 `style.figure`, and have `report` save it.

@@ -81,6 +81,7 @@ def test_the_best_action_is_taken(recipe):
   np.testing.assert_array_equal(output.action, best)
   assert output.action.dtype == jnp.int32
   np.testing.assert_allclose(output.extras["q"], 2 * np.eye(4)[best])
+  np.testing.assert_array_equal(output.extras["probabilities"], np.eye(4)[best])
   np.testing.assert_array_equal(output.agent_state, np.ones(best.size))
 
 
@@ -94,6 +95,8 @@ def test_other_actions_are_uniform(epsilon):
     wanted = np.full(NUM_ACTIONS, epsilon / NUM_ACTIONS)
     wanted[action] += 1 - epsilon
     np.testing.assert_allclose(found, wanted, atol=0.06)
+    said = np.asarray(output.extras["probabilities"])[best == action]
+    np.testing.assert_allclose(said - wanted, 0.0, atol=1e-6)
 
 
 @pytest.mark.parametrize("recipe", [epsilon_greedy(0.6), greedy()])
@@ -106,6 +109,9 @@ def test_invalid_actions_are_not_taken(recipe, monkeypatch):
   # In each environment the best action is the one that is not allowed.
   output, best = act(recipe, env_state=jnp.arange(4000) % NUM_ACTIONS)
   assert (np.asarray(output.action) != best).all()
+  said = np.asarray(output.extras["probabilities"])
+  np.testing.assert_array_equal(said[np.arange(best.size), best], 0.0)
+  np.testing.assert_allclose(said.sum(axis=-1), 1.0, rtol=1e-6)
 
 
 def test_whether_and_what_are_drawn_apart():

@@ -67,12 +67,14 @@ def test_actions_are_drawn_and_their_probability_recorded(recipe, wanted):
   np.testing.assert_allclose(
     output.extras["log_prob"], np.log(wanted)[action], rtol=1e-4
   )
+  said = np.asarray(output.extras["probabilities"])
+  np.testing.assert_allclose(said, np.tile(wanted, (B, 1)), rtol=1e-4)
   assert output.agent_state == 1
 
 
 def test_the_means_of_all_heads_are_recorded():
   extras = act(sampling()).extras
-  assert set(extras) == {"policy", "q", "value", "log_prob"}
+  assert set(extras) == {"policy", "q", "value", "log_prob", "probabilities"}
   np.testing.assert_array_equal(extras["value"], Q[0])
 
 

@@ -39,7 +39,9 @@ def act(recipe, w):
   actor = recipe(agent, TASK)
   decided = actor.step((), None, timestep, env_state, (), (), progress)
   assert decided.action.dtype == jnp.int32
-  assert set(decided.extras) == {"successor"}
+  assert set(decided.extras) == {"successor", "probabilities"}
+  said = np.asarray(decided.extras["probabilities"])
+  np.testing.assert_array_equal(said, np.eye(4)[np.asarray(decided.action)])
   return int(decided.action[0])
 
 

@@ -75,7 +75,10 @@ def test_a_member_acts_for_a_whole_episode():
 def test_what_is_recorded():
   actor = build()
   output = act(actor, actor.init(jax.random.key(0), 3), jnp.ones(3, bool))
-  assert set(output.extras) == {"q", "log_prob", "learning"}
+  names = {"q", "log_prob", "probabilities", "learning"}
+  assert set(output.extras) == names
+  said = np.asarray(output.extras["probabilities"])
+  np.testing.assert_array_equal(said, np.eye(A)[np.asarray(output.action)])
   assert output.extras["q"].shape == (3, A)
   np.testing.assert_array_equal(output.extras["log_prob"], np.zeros(3))
   np.testing.assert_array_equal(output.extras["learning"], np.ones((3, M)))
