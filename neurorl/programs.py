@@ -44,7 +44,7 @@ def run(
   """
   # absl's handler would show what JAX logs about devices that are not there.
   logging.set_verbosity(logging.WARNING)
-  _forget_foreign_flags()
+  _tidy_help()
 
   def parse(argv: Sequence[str]) -> list[str]:
     try:
@@ -67,11 +67,15 @@ def run(
   app.run(start, flags_parser=parse)
 
 
-def _forget_foreign_flags() -> None:
-  for module, found in flags.FLAGS.flags_by_module_dict().items():
+def _tidy_help() -> None:
+  """Has --helpfull begin with our flags, and end before libraries' tests'."""
+  modules = flags.FLAGS.flags_by_module_dict()
+  for module in list(modules):
     if module.startswith(_FOREIGN):
-      for flag in list(found):
+      for flag in list(modules[module]):
         delattr(flags.FLAGS, flag.name)
+    elif module.startswith("neurorl."):
+      modules.setdefault(sys.argv[0], []).extend(modules.pop(module))
 
 
 def show_traceback() -> None:

@@ -416,6 +416,15 @@ def test_menu_and_descriptions(tmp_path):
   assert wrong.returncode == 2 and "'lstm'" in wrong.stderr
 
 
+def test_full_help_is_of_this_program(tmp_path):
+  text = processes.train("--helpfull", cwd=tmp_path).stdout
+  ours = text[: text.index("absl.app:")]
+  for flag in ("gin_file", "run_dir", "[no]list_components", "[no]traceback"):
+    line = f"\n  --{flag}: "
+    assert ours.count(line) == text.count(line) == 1
+  assert "absltest" not in text and "chex" not in text
+
+
 def test_printed_configuration_is_a_configuration(tmp_path):
   printed = train(Q, "--gin.SEED=3", "--print_config", cwd=tmp_path).stdout
   assert "SEED = 3  # command line" in printed

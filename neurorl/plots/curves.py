@@ -75,6 +75,29 @@ def points(
   return at[there][order], values[there][order]
 
 
+def of_seeds(
+  group: Group, x: str, metric: str
+) -> list[tuple[np.ndarray, np.ndarray]]:
+  """Finds where the seeds of a group were measured.
+
+  Args:
+    group: of seeds.
+    x: the column of steps or time.
+    metric: the column of values.
+
+  Returns:
+    As of `points`, for each seed that was measured at all.
+
+  Raises:
+    RunError: if none was.
+  """
+  found = [points(columns, x, metric) for columns in group.seeds.values()]
+  found = [(at, values) for at, values in found if at.size]
+  if not found:
+    raise RunError(_missing(group, metric))
+  return found
+
+
 def curve(group: Group, x: str, metric: str) -> Curve:
   """Sums up the seeds of a group.
 
@@ -93,10 +116,7 @@ def curve(group: Group, x: str, metric: str) -> Curve:
   Raises:
     RunError: if no seed has a value.
   """
-  measured = [points(columns, x, metric) for columns in group.seeds.values()]
-  measured = [_thinned(*found) for found in measured if found[0].size]
-  if not measured:
-    raise RunError(_missing(group, metric))
+  measured = [_thinned(*found) for found in of_seeds(group, x, metric)]
   grid = np.unique(np.concatenate([at for at, _ in measured]))
   if grid.size > _POINTS and len(measured) > 1:
     grid = np.linspace(grid[0], grid[-1], _POINTS)

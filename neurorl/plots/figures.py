@@ -137,13 +137,15 @@ def aggregate_scores(
     for row, aggregate in zip(rows, found, strict=True):
       colour = lines[aggregate.label]["color"]
       low, high = aggregate.low[i], aggregate.high[i]
-      axis.barh(row, high - low, 0.6, low, color=colour, alpha=0.3)
+      if np.isfinite(low):
+        axis.barh(row, high - low, 0.6, low, color=colour, alpha=0.3)
       axis.plot([aggregate.values[i]] * 2, [row - 0.3, row + 0.3], color=colour)
     axis.set_title(_TITLES[name])
     axis.set_yticks(rows, [aggregate.label for aggregate in found])
     axis.grid(visible=False, axis="y")
     axis.tick_params(axis="y", length=0)
-    axis.locator_params(axis="x", nbins=3)
+    axis.locator_params(axis="x", nbins=4)
+    axis.use_sticky_edges = False
     axis.margins(x=0.1)
   figure.supxlabel(f"score, {unit}", fontsize=8)
   return figure

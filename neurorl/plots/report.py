@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -107,11 +108,15 @@ def _rows(aggregate: scores.Aggregate) -> list[Row]:
       "algorithm": aggregate.label,
       "aggregate": name,
       "value": aggregate.values[i],
-      "ci95_low": aggregate.low[i],
-      "ci95_high": aggregate.high[i],
+      "ci95_low": _number(aggregate.low[i]),
+      "ci95_high": _number(aggregate.high[i]),
     }
     for i, name in enumerate(aggregates.AGGREGATES)
   ]
+
+
+def _number(value: float) -> float | str:
+  return "" if math.isnan(value) else float(value)
 
 
 def markdown(rows: Sequence[Row]) -> str:

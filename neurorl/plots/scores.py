@@ -41,7 +41,7 @@ class Aggregate(NamedTuple):
   Attributes:
     label: of the algorithm.
     values: as named in `aggregates.AGGREGATES`, `[4]`.
-    low: of their intervals.
+    low: of their intervals; NaN if there is one seed in each environment.
     high: likewise.
     thresholds: of the profile, `[points]`.
     profile: part of the runs that score above each, `[points]`.
@@ -75,10 +75,7 @@ def final_score(
   Raises:
     RunError: if none has.
   """
-  x = "environment_steps"
-  curves.curve(group, x, metric)  # says what is missing
-  found = [curves.points(seed, x, metric) for seed in group.seeds.values()]
-  found = [(at, values) for at, values in found if at.size]
+  found = curves.of_seeds(group, "environment_steps", metric)
   missing = len(group.seeds) - len(found)
   if missing:
     warn(
@@ -225,6 +222,8 @@ def _aggregate(
     return aggregates.performance_profile(drawn, thresholds)
 
   low, high = aggregates.stratified_interval(scores, aggregates.aggregates)
+  if all(task.size == 1 for task in scores):  # nothing to draw from
+    low, high = np.full_like(low, np.nan), np.full_like(high, np.nan)
   profile_low, profile_high = aggregates.stratified_interval(scores, profile)
   return Aggregate(
     label,

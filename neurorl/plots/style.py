@@ -21,7 +21,6 @@ COLOURS = (
 )
 _DASHES = ("-", "--", ":", "-.")
 _SETTINGS = {
-  "font.family": "DejaVu Sans",  # comes with matplotlib
   "font.size": 8.0,
   "axes.labelsize": 8.0,
   "axes.titlesize": 8.0,

@@ -208,6 +208,13 @@ def test_aggregates_over_environments():
   np.testing.assert_allclose(a.values[2], (0.25 + 0.5) / 2)
 
 
+def test_one_seed_in_each_environment_has_no_interval():
+  found = [_score("one", "a", [0]), _score("two", "a", [1])]
+  bounds = {"one": (0.0, 1.0), "two": (0.0, 2.0)}
+  (a,) = scores.over_environments(found, bounds, pytest.fail)
+  assert a.values[2] == 0.25 and np.isnan([a.low, a.high]).all()
+
+
 def test_one_environment_has_no_aggregates():
   found = [_score("one", "a", [0, 1]), _score("two", "a", [2, 2])]
   assert scores.over_environments(found[:1], None, pytest.fail) == []

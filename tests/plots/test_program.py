@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from neurorl import logging_types, plots
+from neurorl.plots import curves, figures
 from tests import processes
 from tests.plots import folders
 
@@ -195,6 +196,23 @@ def test_a_picture_that_cannot_be_drawn_ends_no_run(
   out, error = capsys.readouterr()
   assert out == "" and len(error.splitlines()) == 1
   assert error.startswith("warning: no learning curve was drawn")
+
+
+@pytest.mark.parametrize(
+  ("x", "last", "label", "shown"),
+  [
+    ("seconds", 600.0, "wall time (s)", 600.0),
+    ("seconds", 36_000.0, "wall time (h)", 10.0),
+    ("environment_steps", 36_000.0, "environment steps", 36_000.0),
+  ],
+)
+def test_units_of_the_axis(x, last, label, shown):
+  ones = np.ones(2)
+  curve = curves.Curve(np.array([0.0, last]), ones, ones, ones, ones)
+  drawn = figures.learning_curves({"Catch": {"ppo": curve}}, x, "a metric")
+  axis = drawn.axes[0]
+  assert axis.get_xlabel() == label and axis.get_ylabel() == "a metric"
+  assert axis.lines[0].get_xdata()[-1] == shown
 
 
 def test_an_axis_that_is_none():
