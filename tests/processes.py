@@ -80,6 +80,11 @@ def evaluate(*arguments, cwd) -> Done:
   return Running("evaluate", arguments, cwd).wait()
 
 
+def run(binary, *arguments, cwd) -> Done:
+  """Runs another of the binaries, by its name."""
+  return Running(binary, arguments, cwd).wait()
+
+
 def _print_to_one_who_leaves(lines: int) -> None:
   reading, writing = os.pipe()
   os.dup2(writing, 1)
