@@ -112,7 +112,7 @@ def test_one_home(library, home):
 
 
 @pytest.mark.parametrize(
-  "library", ["rlax", "mctx", "gymnax", "orbax", "wandb", "matplotlib"]
+  "library", ["rlax", "mctx", "gymnax", "orbax", "wandb", "matplotlib", "PIL"]
 )
 def test_slow_libraries_are_imported_late(library):
   for path, _ in _modules():
@@ -148,7 +148,7 @@ def test_what_is_imported_is_required():
   libraries |= {name.split(".")[0] for name in external.names()} - {"hk"}
   libraries -= {*sys.stdlib_module_names, "neurorl"}
   # They come with gymnax, which is only kept from loading them.
-  libraries -= {"matplotlib", "seaborn"}
+  libraries -= {"PIL", "matplotlib", "seaborn"}
   tree = ast.parse((PACKAGE.parent / "setup.py").read_text())
   (required,) = [
     {item.value.split(">=")[0] for item in node.value.elts}
