@@ -53,8 +53,9 @@ _OUT = flags.DEFINE_string(
 def _watch(command: command_line.Command) -> None:
   run_flags.check_out(_OUT.value)
   experiment = command_line.build(command.config.call, command.config)
+  place = _place(experiment)
   with compilation.settings(debug=False):
-    agent = _chosen(run_flags.load(experiment, command))
+    agent = run_flags.load(experiment, command)[place]
     task = run_flags.task(experiment)
     settings = recording.Settings(
       actor=run_flags.actor(experiment),
@@ -80,18 +81,18 @@ def _watch(command: command_line.Command) -> None:
     ) from None
 
 
-def _chosen(agents):
-  """The agent of the seed that is asked for."""
-  seeds = [agent.seed for agent in agents]
+def _place(experiment) -> int:
+  """Which of the run's agents is asked for."""
+  seeds = range(experiment.seed, experiment.seed + experiment.num_seeds)
   if _SUBJECT.value is None:
-    return agents[0]
+    return 0
   if _SUBJECT.value not in seeds:
     raise command_line.CommandError(
       f"--subject={_SUBJECT.value}: the run has seeds "
       f"{', '.join(map(str, seeds))}",
       2,
     )
-  return agents[seeds.index(_SUBJECT.value)]
+  return seeds.index(_SUBJECT.value)
 
 
 def _stem(agent) -> pathlib.Path:

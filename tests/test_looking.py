@@ -107,7 +107,6 @@ def test_an_environment_that_cannot_be_drawn_has_traces_alone(trained):
       "head 'valu'; heads are value; did you mean 'value'?",
     ),
     ("watch", ("--run_dir=run", "--subject=7"), "the run has seeds 5, 6"),
-    ("watch", ("--run_dir=run", "--checkpoint=best"), "no checkpoint 'best'"),
     ("two_step", (), "name a record: --record="),
     ("two_step", ("--record=none.csv",), "none.csv: No such file"),
     ("two_step", ("--record=run/metrics.csv",), "no column 'subject'"),
