@@ -68,6 +68,17 @@ def test_a_grid_holds_first_and_last(length, tmp_path, monkeypatch):
   assert (tmp_path / "mine.png").exists()
 
 
+def test_what_is_seen_may_be_a_picture():
+  grey = np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1)
+  drawn = episodes.pictures(grey)
+  assert drawn.shape == (2, 3, 4, 3)
+  np.testing.assert_array_equal(drawn[..., 2], grey[..., 0])
+  assert episodes.pictures(drawn) is not None
+  assert episodes.pictures(drawn.astype(np.float32)) is None  # of what range?
+  assert episodes.pictures(np.zeros((2, 10, 10, 4), np.uint8)) is None
+  assert episodes.pictures(np.zeros((2, 3, 3), np.uint8)) is None
+
+
 def test_captions():
   one = episode()
   assert episodes._caption(one, 0) == "step 0: action 0\nvalue 0.00"
