@@ -33,11 +33,12 @@ setuptools.setup(
     "gin-config>=0.5.0",
     "gymnax>=1.0.1",
     "jax>=0.8.1",
-    "matplotlib>=3.8",
+    "matplotlib>=3.9",
     "mctx>=0.0.6",
     "numpy>=1.26",
     "optax>=0.2.6",
     "orbax-checkpoint>=0.11.32",
+    "pillow>=10.0",
     "pyyaml>=6.0",
     "rlax>=0.1.8",
     "wandb>=0.31",
@@ -62,7 +63,12 @@ setuptools.setup(
     "console_scripts": [
       "neurorl-benchmark = neurorl.binaries.benchmark:main",
       "neurorl-evaluate = neurorl.binaries.evaluate:main",
+      "neurorl-plot = neurorl.binaries.plot:main",
+      "neurorl-record = neurorl.binaries.record:main",
+      "neurorl-sweep = neurorl.binaries.sweep:main",
       "neurorl-train = neurorl.binaries.train:main",
+      "neurorl-two-step = neurorl.binaries.two_step:main",
+      "neurorl-watch = neurorl.binaries.watch:main",
     ]
   },
 )

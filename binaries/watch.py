@@ -5,8 +5,8 @@ python binaries/watch.py --run_dir=RUN --episodes=5 --subject=2
 python binaries/watch.py --run_dir=RUN --policy=acting --out=pictures/mine
 
 It writes the traces of rewards, values, targets and TD errors of one sequence
-and, where the environment can be drawn, an animation of the episodes and a grid
-of frames of the first.
+and, where the environment can be drawn or shows pictures, an animation of the
+episodes and a grid of frames of the first.
 """
 
 import pathlib
@@ -53,8 +53,9 @@ _OUT = flags.DEFINE_string(
 def _watch(command: command_line.Command) -> None:
   run_flags.check_out(_OUT.value)
   experiment = command_line.build(command.config.call, command.config)
+  place = _place(experiment)
   with compilation.settings(debug=False):
-    agent = _chosen(run_flags.load(experiment, command))
+    agent = run_flags.load(experiment, command)[place]
     task = run_flags.task(experiment)
     settings = recording.Settings(
       actor=run_flags.actor(experiment),
@@ -80,18 +81,18 @@ def _watch(command: command_line.Command) -> None:
     ) from None
 
 
-def _chosen(agents):
-  """The agent of the seed that is asked for."""
-  seeds = [agent.seed for agent in agents]
+def _place(experiment) -> int:
+  """Which of the run's agents is asked for."""
+  seeds = range(experiment.seed, experiment.seed + experiment.num_seeds)
   if _SUBJECT.value is None:
-    return agents[0]
+    return 0
   if _SUBJECT.value not in seeds:
     raise command_line.CommandError(
       f"--subject={_SUBJECT.value}: the run has seeds "
       f"{', '.join(map(str, seeds))}",
       2,
     )
-  return agents[seeds.index(_SUBJECT.value)]
+  return seeds.index(_SUBJECT.value)
 
 
 def _stem(agent) -> pathlib.Path:
@@ -114,13 +115,14 @@ def _draw(stem: pathlib.Path, environment, played) -> None:
     print("no traces: no head says what states are worth; see --value_head")
   else:
     traces_lib.traces(_named(stem, "traces.png"), _trace(rows))
-  if environment.render is None:
+  frames = _frames(environment.render, played)
+  if frames is None:
     print(
       f"no animation: {environment.spec.name} has no picture of itself "
       "(Environment.render)"
     )
     return
-  drawn = _episodes(environment.render, played)
+  drawn = _episodes(frames, rows)
   episodes_lib.animate(_named(stem, "episodes.gif"), drawn, _FPS.value)
   episodes_lib.grid(_named(stem, "frames.png"), drawn[0])
 
@@ -146,16 +148,27 @@ def _trace(rows) -> traces_lib.Trace:
   )
 
 
-def _episodes(render, played) -> list[episodes_lib.Episode]:
-  """Frames of the first episodes, and what belongs to them."""
-  rows = played.rows
-  total = min(len(rows.step), _MAX_FRAMES.value)
-  if total < len(rows.step):
+def _frames(render, played) -> np.ndarray | None:
+  """Pictures of the first steps: the environment's own, or what was seen."""
+  steps = len(played.rows.step)
+  total = min(steps, _MAX_FRAMES.value)
+  if render is None:
+    leaves = jax.tree.leaves(played.rows.timestep.observation)
+    seen = [episodes_lib.pictures(leaf[:total]) for leaf in leaves]
+    frames = next((x for x in seen if x is not None), None)
+  else:
+    each = [np.asarray(render(played.state(row))) for row in range(total)]
+    frames = np.stack(each)
+  if frames is not None and total < steps:
     print(f"the animation ends after {total} frames; see --max_frames")
-  frames = [np.asarray(render(played.state(row))) for row in range(total)]
+  return frames
+
+
+def _episodes(frames: np.ndarray, rows) -> list[episodes_lib.Episode]:
+  """The first episodes, as far as there are frames."""
   found = []
-  for episode in np.unique(rows.episode[:total]):
-    mine = np.flatnonzero(rows.episode[:total] == episode)
+  for episode in np.unique(rows.episode[: len(frames)]):
+    mine = np.flatnonzero(rows.episode[: len(frames)] == episode)
 
     def of(values, mine=mine):
       return jax.tree.map(lambda x: x[mine], values)
@@ -163,7 +176,7 @@ def _episodes(render, played) -> list[episodes_lib.Episode]:
     found.append(
       episodes_lib.Episode(
         f"subject {rows.subject[0]}, episode {episode}",
-        np.stack([frames[row] for row in mine]),
+        frames[mine],
         of(rows.action),
         of(rows.timestep.reward),
         of(rows.timestep.last),

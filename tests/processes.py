@@ -92,14 +92,9 @@ def evaluate(*arguments, cwd) -> Done:
   return Running("evaluate", arguments, cwd).wait()
 
 
-def plot(*arguments, cwd, binary="plot") -> Done:
-  """Runs binaries/plot.py, or another that draws."""
-  return Running(binary, arguments, cwd).wait()
-
-
-def sweep(*arguments, cwd, env=None) -> Done:
-  """Runs binaries/sweep.py."""
-  return Running("sweep", arguments, cwd, env=env).wait()
+def run(binary, *arguments, cwd, env=None) -> Done:
+  """Runs another of the binaries, by its name."""
+  return Running(binary, arguments, cwd, env=env).wait()
 
 
 def _print_to_one_who_leaves(lines: int) -> None:

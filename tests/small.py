@@ -85,6 +85,9 @@ A2C = f"""{COMMON}
 policy_head.hidden_sizes = (16,)
 scalar_head.hidden_sizes = (16,)
 """
+RECURRENT_A2C = f"""{COMMON}
+lstm.hidden_size = 16
+"""
 PQN = f"""{COMMON}
 rollout:
   epochs = 2
@@ -97,6 +100,7 @@ ROLLOUTS = {
   "a2c.gin": A2C,
   "reinforce.gin": A2C,
   "impala.gin": A2C + "lstm.hidden_size = 16\n",
+  "recurrent_a2c.gin": RECURRENT_A2C,
   "pqn.gin": PQN,
   "recurrent_pqn.gin": PQN + "gru.hidden_size = 16\n",
 }

@@ -34,6 +34,7 @@ PAIRS = [
   ("a2c.gin", "env_acrobot.gin"),
   ("reinforce.gin", "env_catch.gin"),
   ("impala.gin", "env_catch.gin"),
+  ("recurrent_a2c.gin", "env_two_step.gin"),
   ("pqn.gin", "env_catch.gin"),
   ("recurrent_pqn.gin", "env_memory_chain.gin"),
   *[(file, "env_collect.gin") for file in small.SUCCESSORS],

@@ -116,7 +116,7 @@ def test_one_home(library, home):
 
 
 @pytest.mark.parametrize(
-  "library", ["rlax", "mctx", "gymnax", "orbax", "wandb", "matplotlib"]
+  "library", ["rlax", "mctx", "gymnax", "orbax", "wandb", "matplotlib", "PIL"]
 )
 def test_slow_libraries_are_imported_late(library):
   for path, _ in _modules():
@@ -136,6 +136,10 @@ def test_import_is_light():
   assert found.stdout.strip() == "[]"
 
 
+def _is_text(node):
+  return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
 def test_what_is_imported_is_required():
   """By setup.py, of a fresh environment: names differ from distributions'."""
   distributions = {
@@ -143,6 +147,7 @@ def test_what_is_imported_is_required():
     "gin": "gin-config",
     "haiku": "dm-haiku",
     "orbax": "orbax-checkpoint",
+    "PIL": "pillow",
     "yaml": "pyyaml",
   }
   libraries = {
@@ -155,11 +160,17 @@ def test_what_is_imported_is_required():
   # It comes with gymnax, which is only kept from loading it.
   libraries -= {"seaborn"}
   tree = ast.parse((PACKAGE.parent / "setup.py").read_text())
-  (required,) = [
-    {item.value.split(">=")[0] for item in node.value.elts}
+  lists = {
+    node.arg: [item for item in ast.walk(node.value) if _is_text(item)]
     for node in ast.walk(tree)
-    if isinstance(node, ast.keyword) and node.arg == "install_requires"
-  ]
+    if isinstance(node, ast.keyword)
+  }
+  # What an environment or a search needs may be an extra.
+  required = {
+    item.value.split(">=")[0]
+    for name in ("install_requires", "extras_require")
+    for item in lists[name]
+  }
   assert {distributions.get(name, name) for name in libraries} <= required
 
 

@@ -37,6 +37,22 @@ class Episode(NamedTuple):
   action_values: np.ndarray | None = None
 
 
+def pictures(observation: np.ndarray) -> np.ndarray | None:
+  """Takes observations for pictures, if they are any.
+
+  Args:
+    observation: `[T, ...]`.
+
+  Returns:
+    `[T, H, W, 3]`, where it was that or `[T, H, W, 1]`, and uint8; else None.
+  """
+  if observation.ndim != 4 or observation.dtype != np.uint8:
+    return None
+  if observation.shape[-1] not in (1, 3):
+    return None
+  return np.broadcast_to(observation, (*observation.shape[:-1], 3))
+
+
 def animate(
   path: pathlib.Path, episodes: Sequence[Episode], frames_per_second: float
 ) -> None:

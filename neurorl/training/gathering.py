@@ -128,8 +128,7 @@ class Tally:
     self._states.append(seen.state)
     rows = seen._replace(state=())
     self._chunks.append(jax.tree.map(lambda x: _numpy(x)[s, t, b], rows))
-    longest = self._steps[self._episodes < self._quota].max(initial=0)
-    if longest > self._max_steps:
+    if self._index[-1][-1].max(initial=0) > self._max_steps:
       raise ValueError(
         f"an episode has not ended after {self._max_steps} "
         "transitions; bind evaluator.max_steps, or train.environment = "

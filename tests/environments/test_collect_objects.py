@@ -143,3 +143,18 @@ def test_the_spec_tells_the_truth():
 def test_what_is_refused(settings, message):
   with pytest.raises(ValueError, match=message):
     environments.collect_objects(**{"tasks": ((1.0, 0.0),), **settings})
+
+
+def test_it_is_drawn():
+  environment = environments.collect_objects(((1.0, 1.0),), layout=SMALL)
+  state, _ = environment.reset(jax.random.key(0))
+  before = environment.render(state)
+  state, _ = environment.step(jax.random.key(0), state, jnp.int32(RIGHT))
+  after = environment.render(state)
+  assert before.shape == after.shape == (33, 49, 3)
+  assert before.dtype == np.uint8
+  # The middle of each cell: where one is is black, and a is not b.
+  middle = before[8::16, 8::16].astype(int).sum(axis=-1)
+  assert middle[0, 0] == 0 and middle[1, 0] == 3 * 255
+  assert middle[0, 1] == middle[1, 2] != middle[0, 2]
+  assert (after[8, 24] == 0).all() and (after[8, 8] == 255).all()

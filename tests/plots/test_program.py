@@ -45,7 +45,7 @@ def _check_pictures(folder, name, words):
 
 
 def test_figures_and_tables(runs, tmp_path):
-  done = processes.plot("runs", cwd=tmp_path)
+  done = processes.run("plot", "runs", cwd=tmp_path)
   assert done.returncode == 0, done.stderr
   assert done.stderr == ""
   out = tmp_path / "plots"
@@ -69,8 +69,12 @@ def test_figures_and_tables(runs, tmp_path):
 
 def test_by_time_and_another_metric(runs, tmp_path):
   arguments = [str(path) for path in sorted(runs.iterdir())[:1]]
-  done = processes.plot(
-    *arguments, "--x=seconds", "--metric=training/episode_return", cwd=tmp_path
+  done = processes.run(
+    "plot",
+    *arguments,
+    "--x=seconds",
+    "--metric=training/episode_return",
+    cwd=tmp_path,
   )
   assert done.returncode == 0, done.stderr
   words = ["wall time (s)", "return (training)", "dqn"]
@@ -83,7 +87,7 @@ def test_a_run_killed_before_its_first_evaluation(tmp_path):
   folders.write(tmp_path / "a", folders.rows(0, SLOW), finished=False)
   with (tmp_path / "a" / "metrics.csv").open("a") as file:
     file.write("0,50,5")
-  done = processes.plot("a", cwd=tmp_path)
+  done = processes.run("plot", "a", cwd=tmp_path)
   assert done.returncode == 0, done.stderr
   words = ["return (training)", "Catch-bsuite", "ppo"]
   _check_pictures(tmp_path / "plots", "learning_curves", words)
@@ -113,7 +117,7 @@ def test_bad_input(case, runs, tmp_path):
   (tmp_path / "empty").mkdir()
   (tmp_path / "file.csv").write_text("a,b\n")
   arguments, words = BAD[case]
-  done = processes.plot(*arguments, cwd=tmp_path)
+  done = processes.run("plot", *arguments, cwd=tmp_path)
   assert done.returncode == 2, done.stderr
   assert done.stderr.startswith("error: ")
   for word in words:
@@ -135,7 +139,7 @@ def test_tables_of_results(name, tmp_path):
   """Drawn as they are kept in docs/results."""
   (newest,) = sorted(RESULTS.glob(f"{name}-*.csv"))[-1:]
   (tmp_path / "table.csv").write_bytes(newest.read_bytes())
-  done = processes.plot("table.csv", cwd=tmp_path, binary="plot_results")
+  done = processes.run("plot_results", "table.csv", cwd=tmp_path)
   assert done.returncode == 0, done.stderr
   assert done.stdout == "table.png\ntable.svg\n"
   _check_pictures(tmp_path, "table", TABLES[name])
@@ -144,7 +148,7 @@ def test_tables_of_results(name, tmp_path):
 def test_a_table_that_is_none_of_results(tmp_path):
   (tmp_path / "table.csv").write_text("a,b\n1,2\n")
   for name, word in [("table.csv", "needs rows, with"), ("no.csv", "no.csv")]:
-    done = processes.plot(name, cwd=tmp_path, binary="plot_results")
+    done = processes.run("plot_results", name, cwd=tmp_path)
     assert done.returncode == 2 and word in done.stderr, done.stderr
     assert done.stderr.startswith("error: ")
 

@@ -65,7 +65,7 @@ def _table(path):
 
 
 def _sweep(folder, *arguments, env=None):
-  return processes.sweep("s.yaml", *arguments, cwd=folder, env=env)
+  return processes.run("sweep", "s.yaml", *arguments, cwd=folder, env=env)
 
 
 def test_a_grid_is_run_and_tabled(tmp_path):
@@ -167,7 +167,7 @@ def test_more_points_can_be_drawn(tmp_path):
 )
 def test_a_mistake_is_told_in_a_line(tmp_path, arguments, message):
   _write(tmp_path)
-  done = processes.sweep(*arguments, cwd=tmp_path)
+  done = processes.run("sweep", *arguments, cwd=tmp_path)
   assert done.returncode == 2 and message in done.stderr
   assert "Traceback" not in done.stderr
 
