@@ -29,15 +29,17 @@ def library(module: str, extra: str) -> python_types.ModuleType:
   Raises:
     ValueError: if it is not installed.
   """
+  top = module.partition(".")[0]
   try:
-    return importlib.import_module(module)
+    importlib.import_module(top)
   except ModuleNotFoundError as error:
     # One that lacks a library of its own is broken, not missing.
-    if error.name != module.partition(".")[0]:
+    if error.name != top:
       raise
     raise ValueError(
-      f"{error.name} is not installed: pip install 'neurorl[{extra}]'"
+      f"{top} is not installed: pip install 'neurorl[{extra}]'"
     ) from None
+  return importlib.import_module(module)
 
 
 def by_path(where: str, path: str) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-from neurorl.environments import pictures
+from neurorl.environments import adapting, pictures
 from neurorl.types import Tree
 
 
@@ -25,7 +26,8 @@ def renderer(
     observation: its spec.
 
   Returns:
-    `state -> [H, W, 3] uint8`; None where there is none.
+    `state -> [H, W, 3] uint8`; None where there is none. That of classic
+    control raises `ValueError` where pygame is not installed.
   """
   if type(env).__module__.startswith("gymnax.environments.classic_control"):
     return lambda state: _classic(name, state, params)
@@ -44,6 +46,11 @@ def _observe(env: Any, state: Tree, params: Any) -> np.ndarray:
 
 
 def _classic(name: str, state: Tree, params: Any) -> np.ndarray:
+  # pygame would look for a screen and a sound card, and greet.
+  os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+  for driver in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
+    os.environ.setdefault(driver, "dummy")
+  adapting.library("pygame", "pictures")
   from gymnax.visualize import vis_gym
 
   return np.asarray(vis_gym.render_gym_frame(name, state, params), np.uint8)

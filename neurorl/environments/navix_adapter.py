@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from neurorl import registry
-from neurorl.environments import adapting
+from neurorl.environments import adapting, pictures
 from neurorl.environments.timesteps import restart, transition
 from neurorl.registry import component
 from neurorl.types import Environment, EnvironmentSpec
@@ -90,7 +90,9 @@ def navix(
     )
 
   def render(state):
-    return np.asarray(library.observations.rgb(state.state), np.uint8)
+    # Eight pixels a cell.
+    picture = np.asarray(library.observations.rgb(state.state), np.uint8)
+    return pictures.enlarge(picture)
 
   space = adapting.action_space(f"navix.name = '{name}'", env.action_space)
   action = adapting.action_spec(space)

@@ -37,7 +37,12 @@ def paint(observation: Any) -> np.ndarray:
   for i, colour in enumerate(_colours(planes.shape[-1])):
     seen = planes[..., i, None]
     picture = np.where(seen > 0.0, seen * colour + (1.0 - seen) * 24.0, picture)
-  return enlarge(picture.astype(np.uint8))
+  cells = enlarge(picture.astype(np.uint8))
+  factor = cells.shape[0] // picture.shape[0]
+  if factor >= 12:  # lines between cells
+    cells[::factor] = 48
+    cells[:, ::factor] = 48
+  return cells
 
 
 def enlarge(picture: np.ndarray) -> np.ndarray:
@@ -54,8 +59,9 @@ def enlarge(picture: np.ndarray) -> np.ndarray:
 
 
 def _colours(count: int) -> np.ndarray:
-  """Hues around the wheel, `[count, 3]`; one alone is white."""
+  """Hues, `[count, 3]`, neighbours far apart; one alone is white."""
   if count == 1:
     return np.full((1, 3), 255.0)
-  hues = [colorsys.hsv_to_rgb(i / count, 0.65, 1.0) for i in range(count)]
+  golden = (5**0.5 - 1) / 2
+  hues = [colorsys.hsv_to_rgb(i * golden % 1, 0.65, 1.0) for i in range(count)]
   return 255.0 * np.array(hues)
