@@ -47,14 +47,6 @@ PAIRS = [
   ("recurrent_ppo.gin", "env_navix.gin"),
   ("qlearning.gin", "env_pgx.gin"),
 ]
-# What only an extra installs.
-LIBRARIES = {
-  "env_craftax.gin": "craftax",
-  "env_craftax_classic.gin": "craftax",
-  "env_navix.gin": "navix",
-  "env_pgx.gin": "pgx",
-  "env_xland_minigrid.gin": "xminigrid",
-}
 # A core is one binding, in every file whose agent may have one; sizes aside.
 CORES = {
   "ctrnn": "ctrnn.hidden_size = 8",
@@ -112,8 +104,8 @@ def _train(loaded, folder):
 def test_its_saved_configuration_trains_two_chunks(
   algorithm, environment, tmp_path
 ):
-  if environment in LIBRARIES:
-    pytest.importorskip(LIBRARIES[environment])
+  if environment in small.LIBRARIES:
+    pytest.importorskip(small.LIBRARIES[environment])
   _train(_saved(_small(algorithm, environment), tmp_path), tmp_path / "run")
 
 
@@ -147,11 +139,11 @@ def test_a_file_fits_on_a_screen_and_says_where_it_is_from(name):
   assert len(text.splitlines()) <= 60
 
 
-@pytest.mark.parametrize("name", LIBRARIES)
+@pytest.mark.parametrize("name", small.LIBRARIES)
 def test_a_library_that_is_missing_is_named_before_anything_is_built(
   name, monkeypatch
 ):
-  monkeypatch.setitem(sys.modules, LIBRARIES[name], None)
+  monkeypatch.setitem(sys.modules, small.LIBRARIES[name], None)
   loaded = config.load(["qlearning.gin", name])
   with pytest.raises(ValueError, match=r"is not installed: pip install"):
     loaded.call()

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from neurorl import compilation
 from neurorl.environments import adapting
 from neurorl.environments.timesteps import restart, transition
 from neurorl.registry import component
@@ -67,6 +68,8 @@ def craftax(
   adapting.check_name("craftax.name", name, _NAMES)
   library = adapting.library("craftax.craftax_env", "craftax")
   with _quiet():
+    if "Pixels" in name:
+      _keep_textures(_package(name))
     env = library.make_craftax_env_from_name(name, auto_reset=False)
   params = adapting.replaced(
     f"craftax.parameters: {name}", env.default_params, dict(parameters or {})
@@ -96,7 +99,7 @@ def craftax(
     name, first.observation, adapting.action_spec(space), space
   )
   return Environment(
-    reset, step, spec, render=_renderer("Classic" in name), slow_reset=True
+    reset, step, spec, render=_renderer(_package(name)), slow_reset=True
   )
 
 
@@ -118,14 +121,30 @@ def _splitter(env: Any) -> Callable[[Array], Tree]:
   return split
 
 
-def _renderer(classic: bool) -> Callable[[Tree], np.ndarray]:
-  package = "craftax.craftax_classic" if classic else "craftax.craftax"
+def _package(name: str) -> str:
+  part = "craftax_classic" if "Classic" in name else "craftax"
+  return f"craftax.{part}"
 
+
+def _keep_textures(package: str) -> None:
+  """Moves the textures' cache out of the library's own folder.
+
+  It makes them once, in a minute, and would write 10 MB to where it is
+  installed, which may be read-only.
+  """
+  constants = adapting.library(f"{package}.constants", "craftax")
+  folder = compilation.cache_folder().parent / "textures"
+  with contextlib.suppress(OSError):
+    folder.mkdir(parents=True, exist_ok=True)
+    constants.TEXTURE_CACHE_FILE = str(folder / f"{package}.pbz2")
+
+
+def _renderer(package: str) -> Callable[[Tree], np.ndarray]:
   @functools.cache
   def drawing():
     module = adapting.library(f"{package}.renderer", "craftax")
-    # Loading the textures takes a minute the first time: see the docs.
     with _quiet():
+      _keep_textures(package)
       size = module.BLOCK_PIXEL_SIZE_IMG
       return jax.jit(module.make_craftax_pixel_renderer(size))
 
