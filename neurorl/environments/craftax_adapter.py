@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurorl import compilation
-from neurorl.environments import adapting
+from neurorl.environments import adapting, pictures
 from neurorl.environments.timesteps import restart, transition
 from neurorl.registry import component
 from neurorl.types import Array, Environment, EnvironmentSpec, Tree
@@ -150,7 +150,7 @@ def _renderer(package: str) -> Callable[[Tree], np.ndarray]:
 
   def render(state):
     pixels = np.asarray(drawing()(state))
-    return np.clip(pixels, 0.0, 255.0).astype(np.uint8)
+    return pictures.enlarge(np.clip(pixels, 0.0, 255.0).astype(np.uint8))
 
   return render
 

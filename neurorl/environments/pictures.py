@@ -9,7 +9,7 @@ import numpy as np
 
 from neurorl.types import Tree
 
-_SIZE = 240  # pixels of the longer side, about
+_SIZE = 320  # pixels of the longer side, about
 
 
 def is_grid(spec: Tree) -> bool:

@@ -38,7 +38,7 @@ def test_catch_shows_its_ball_and_its_paddle():
   environment = environments.gymnax("Catch-bsuite")
   state, timestep = environment.reset(jax.random.key(0))
   picture = environment.render(state)
-  assert picture.dtype == np.uint8 and picture.shape == (240, 120, 3)
+  assert picture.dtype == np.uint8 and picture.shape == (320, 160, 3)
   bright = _middles(picture, 10, 5)[..., 0] == 255
   np.testing.assert_array_equal(bright, timestep.observation > 0)
 
