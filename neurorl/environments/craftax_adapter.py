@@ -129,7 +129,7 @@ def _package(name: str) -> str:
 def _keep_textures(package: str) -> None:
   """Moves the textures' cache out of the library's own folder.
 
-  It makes them once, in a minute, and would write 10 MB to where it is
+  It makes them once, in minutes, and would write megabytes to where it is
   installed, which may be read-only.
   """
   constants = adapting.library(f"{package}.constants", "craftax")
