@@ -140,6 +140,8 @@ class Environment(NamedTuple):
       allowed there; None where all are, always.
     render: `state -> [H, W, 3] uint8`, a picture; called on the host with one
       concrete state, never traced. None where there is none to be had.
+    slow_reset: whether a reset costs many times a step; the loop then resets
+      one by one the environments whose episodes ended, and no others.
   """
 
   reset: Callable[[Key], tuple[Tree, TimeStep]]
@@ -147,6 +149,7 @@ class Environment(NamedTuple):
   spec: EnvironmentSpec
   invalid_actions: Callable[[Tree], Array] | None = None
   render: Callable[[Tree], np.ndarray] | None = None
+  slow_reset: bool = False
 
 
 class Agent(NamedTuple):

@@ -58,6 +58,14 @@ QLEARNINGS = [
   "expected_sarsa.gin",
   "retrace.gin",
 ]
+# The library of an environment that only an extra installs.
+LIBRARIES = {
+  "env_craftax.gin": "craftax",
+  "env_craftax_classic.gin": "craftax",
+  "env_navix.gin": "navix",
+  "env_pgx.gin": "pgx",
+  "env_xland_minigrid.gin": "xminigrid",
+}
 SAC = f"""{DQN}
 scalar_head.hidden_sizes = (16,)
 gaussian_policy_head.hidden_sizes = (16,)

@@ -38,7 +38,8 @@ ALGORITHMS = [
 # may follow.
 WITH_TASKS = ["successor_features.gin", "usfa.gin"]
 ENVIRONMENTS = sorted(
-  {path.name for path in GIN_CONFIGS.glob("env_*.gin")} - {"env_collect.gin"}
+  {path.name for path in GIN_CONFIGS.glob("env_*.gin")}
+  - {"env_collect.gin", *small.LIBRARIES}
 )
 
 
@@ -822,10 +823,13 @@ def test_the_text_shows_places_and_defaults(name):
   "files",
   [[a] for a in ALGORITHMS + WITH_TASKS]
   + [[a, e] for a in ALGORITHMS for e in ENVIRONMENTS]
-  + [["dqn.gin", "env_collect.gin"]],
+  + [["dqn.gin", "env_collect.gin"]]
+  + [["qlearning.gin", e] for e in small.LIBRARIES],
   ids="+".join,
 )
 def test_shipped_files(files):
+  if files[-1] in small.LIBRARIES:
+    pytest.importorskip(small.LIBRARIES[files[-1]])
   found = config.load(files)
   experiment = found.call()
   if experiment.environment.spec.name in ("collect_objects", "two_step"):
@@ -848,6 +852,7 @@ def test_every_shipped_file_is_tested():
   included = {"base.gin"}
   assert names == {
     *(ALGORITHMS + WITH_TASKS + ENVIRONMENTS),
+    *small.LIBRARIES,
     "env_collect.gin",
     *included,
   }

@@ -1,5 +1,7 @@
 """Every shipped gin file builds once gin is cleared, and trains."""
 
+import sys
+
 import gin
 import pytest
 
@@ -40,6 +42,11 @@ PAIRS = [
   *[(file, "env_collect.gin") for file in small.SUCCESSORS],
   *[(file, "env_cartpole.gin") for file in small.DQNS],
   *[(file, "env_catch.gin") for file in small.QLEARNINGS],
+  ("recurrent_ppo.gin", "env_craftax.gin"),
+  ("recurrent_pqn.gin", "env_craftax_classic.gin"),
+  ("recurrent_ppo.gin", "env_xland_minigrid.gin"),
+  ("recurrent_ppo.gin", "env_navix.gin"),
+  ("qlearning.gin", "env_pgx.gin"),
 ]
 # A core is one binding, in every file whose agent may have one; sizes aside.
 CORES = {
@@ -98,6 +105,8 @@ def _train(loaded, folder):
 def test_its_saved_configuration_trains_two_chunks(
   algorithm, environment, tmp_path
 ):
+  if environment in small.LIBRARIES:
+    pytest.importorskip(small.LIBRARIES[environment])
   _train(_saved(_small(algorithm, environment), tmp_path), tmp_path / "run")
 
 
@@ -129,6 +138,16 @@ def test_a_file_fits_on_a_screen_and_says_where_it_is_from(name):
   assert text.startswith(f"# {name}: ")
   assert "http" in text.split("\n\n")[0]
   assert len(text.splitlines()) <= 60
+
+
+@pytest.mark.parametrize("name", small.LIBRARIES)
+def test_a_library_that_is_missing_is_named_before_anything_is_built(
+  name, monkeypatch
+):
+  monkeypatch.setitem(sys.modules, small.LIBRARIES[name], None)
+  loaded = config.load(["qlearning.gin", name])
+  with pytest.raises(ValueError, match=r"is not installed: pip install"):
+    loaded.call()
 
 
 def _with_core(file, core):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from neurorl.ops import trees
 from neurorl.types import Array, Environment, EnvironmentSpec, TimeStep, Tree
@@ -45,4 +47,21 @@ def batch(environment: Environment) -> BatchedEnvironment:
   def step(keys, states, timesteps, actions):
     return jax.vmap(step_one)(keys, states, timesteps.last, actions)
 
+  def step_then_reset(keys, states, timesteps, actions):
+    stepped = jax.vmap(environment.step)(keys[:, 0], states, actions)
+
+    def reset_one(carry):
+      ended, rows = carry
+      row = jnp.argmax(ended)
+      fresh = environment.reset(keys[row, 1])
+      rows = jax.tree.map(lambda xs, x: xs.at[row].set(x), rows, fresh)
+      return ended.at[row].set(False), rows
+
+    carry = (timesteps.last, stepped)
+    return jax.lax.while_loop(lambda c: jnp.any(c[0]), reset_one, carry)[1]
+
+  if environment.slow_reset:
+    # Such programs are long: not vectorised, one compiles in half the time.
+    reset = functools.partial(jax.lax.map, environment.reset)
+    return BatchedEnvironment(reset, step_then_reset, environment.spec)
   return BatchedEnvironment(jax.vmap(environment.reset), step, environment.spec)

@@ -8,7 +8,7 @@ Lange (2022), https://github.com/RobertTLange/gymnax
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import functools
 import importlib
 import sys
 import types as python_types
@@ -16,20 +16,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from neurorl import registry
+from neurorl.environments import adapting, gymnax_pictures
 from neurorl.environments.timesteps import restart, transition
 from neurorl.registry import component
-from neurorl.types import (
-  ActionSpace,
-  ContinuousActions,
-  DiscreteActions,
-  Environment,
-  EnvironmentSpec,
-  Tree,
-)
+from neurorl.types import Environment, EnvironmentSpec
 
 
 @component
@@ -53,73 +44,98 @@ def gymnax(
     ValueError: if gymnax has no such environment, parameter or argument.
   """
   library = _import_gymnax()
-  if name not in library.registered_envs:
-    hint = registry.nearest(name, library.registered_envs)
-    raise ValueError(f"gymnax.name = '{name}': no such environment{hint}")
-  try:
-    env, params = library.make(name, **(arguments or {}))
-  except TypeError as error:
-    raise ValueError(f"gymnax.arguments of '{name}': {error}") from error
-  params = _replace(params, dict(parameters or {}), name)
-  space = _action_space(env.action_space(params), name)
-  observation, state_spec = jax.eval_shape(
-    lambda: env.reset_env(jax.random.key(0), params)
+  adapting.check_name("gymnax.name", name, library.registered_envs)
+  where = f"gymnax.arguments of '{name}'"
+  env, params = adapting.made(
+    where, functools.partial(library.make, name), dict(arguments or {})
   )
+  return adapt(env, params, "gymnax", name, dict(parameters or {}))
+
+
+@component
+def gymnax_like(
+  path: str,
+  parameters: Mapping[str, Any] | None = None,
+  arguments: Mapping[str, Any] | None = None,
+) -> Environment:
+  """Makes an environment of your own that has gymnax's functional interface.
+
+  It has `default_params`, `action_space(params)`, `reset_env(key, params) ->
+  (observation, state)` and `step_env(key, state, action, params) ->
+  (observation, state, reward, terminated, info)`, and neither resets by itself.
+  A time-out is what `is_truncated(state, params)` says; without that every end
+  is a termination, as gymnax before 1.0 folds the clock into `done`.
+
+  Lange (2022), https://github.com/RobertTLange/gymnax
+
+  Args:
+    path: of its class, or a function that makes it: 'my_lab.envs.MyEnv'.
+    parameters: fields of its `default_params` to change.
+    arguments: that it is made with.
+
+  Returns:
+    The environment.
+
+  Raises:
+    ValueError: if there is no such class, parameter or argument.
+  """
+  make = adapting.by_path("gymnax_like.path", path)
+  where = f"gymnax_like.arguments of '{path}'"
+  env = adapting.made(where, make, dict(arguments or {}))
+  missing = [x for x in ("reset_env", "step_env") if not hasattr(env, x)]
+  if missing:
+    raise ValueError(f"gymnax_like.path = '{path}' has no {missing[0]}")
+  params = getattr(env, "default_params", None)
+  return adapt(env, params, "gymnax_like", path, dict(parameters or {}))
+
+
+def adapt(
+  env: Any, params: Any, component_name: str, name: str, changes: dict[str, Any]
+) -> Environment:
+  """Adapts what has gymnax's functional interface.
+
+  Args:
+    env: has `reset_env`, `step_env`, `action_space`, perhaps `is_truncated`.
+    params: a dataclass, or None for an environment without any.
+    component_name: that the user called, for messages.
+    name: of the environment.
+    changes: to the fields of `params`.
+
+  Returns:
+    The environment.
+
+  Raises:
+    ValueError: if a field or the action space is unknown.
+  """
+  if changes:
+    where = f"{component_name}.parameters: {name}"
+    params = adapting.replaced(where, params, changes)
+  space = adapting.action_space(
+    f"{component_name}.name = '{name}'", env.action_space(params)
+  )
+  observation, state_spec = adapting.strong(
+    jax.eval_shape(lambda: env.reset_env(jax.random.key(0), params))
+  )
+
+  timed_out = getattr(env, "is_truncated", lambda state, params: False)
 
   def reset(key):
     seen, state = env.reset_env(key, params)
-    return _like(state_spec, state), restart(_like(observation, seen))
+    seen = adapting.held(observation, seen)
+    return adapting.held(state_spec, state), restart(seen)
 
   def step(key, state, action):
     seen, state, reward, terminated, _ = env.step_env(
       key, state, action, params
     )
-    truncated = env.is_truncated(state, params)
-    timestep = transition(
-      _like(observation, seen), reward, terminated, truncated
-    )
-    return _like(state_spec, state), timestep
+    truncated = timed_out(state, params)
+    seen = adapting.held(observation, seen)
+    timestep = transition(seen, reward, terminated, truncated)
+    return adapting.held(state_spec, state), timestep
 
-  spec = EnvironmentSpec(name, observation, _action(space), space)
-  return Environment(reset, step, spec)
-
-
-def _like(spec: Tree, tree: Tree) -> Tree:
-  """Holds a tree to its spec: gymnax lets dtypes drift, a scan does not."""
-  return jax.tree.map(
-    lambda leaf, like: jnp.asarray(leaf, like.dtype).reshape(like.shape),
-    tree,
-    spec,
-  )
-
-
-def _replace(params: Any, changes: dict[str, Any], name: str) -> Any:
-  fields = [field.name for field in dataclasses.fields(params)]
-  for field in changes:
-    if field not in fields:
-      hint = registry.nearest(field, fields)
-      raise ValueError(
-        f"gymnax.parameters: {name} has no parameter '{field}'{hint}"
-      )
-  return dataclasses.replace(params, **changes)
-
-
-def _action_space(space: Any, name: str) -> ActionSpace:
-  if hasattr(space, "n"):
-    return DiscreteActions(int(space.n))
-  if hasattr(space, "low"):
-    shape = tuple(space.shape)
-    return ContinuousActions(
-      np.broadcast_to(np.asarray(space.low, np.float32), shape),
-      np.broadcast_to(np.asarray(space.high, np.float32), shape),
-    )
-  raise ValueError(f"gymnax.name = '{name}': cannot handle actions {space}")
-
-
-def _action(space: ActionSpace) -> jax.ShapeDtypeStruct:
-  if isinstance(space, DiscreteActions):
-    return jax.ShapeDtypeStruct((), jnp.int32)
-  return jax.ShapeDtypeStruct(space.low.shape, jnp.float32)
+  spec = EnvironmentSpec(name, observation, adapting.action_spec(space), space)
+  render = gymnax_pictures.renderer(env, params, name, observation)
+  return Environment(reset, step, spec, render=render)
 
 
 def _import_gymnax() -> python_types.ModuleType:

@@ -29,6 +29,8 @@ _PACKAGES = (
   "numpy",
   "orbax-checkpoint",
 )
+# Written down where an extra has installed them.
+_LIBRARIES = ("craftax", "navix", "pgx", "xminigrid")
 
 
 def write(
@@ -93,6 +95,7 @@ def _quote(word: str) -> str:
 def _versions() -> dict[str, object]:
   versions: dict[str, object] = {"python": platform.python_version()}
   versions |= {package: _version(package) for package in _PACKAGES}
+  versions |= {name: found for name in _LIBRARIES if (found := _version(name))}
   versions["devices"] = [str(device) for device in jax.devices()]
   versions["machine"] = platform.platform()
   versions["executable"] = sys.executable
