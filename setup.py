@@ -46,9 +46,11 @@ setuptools.setup(
   extras_require={
     "cuda": ["jax[cuda12]>=0.8.1"],
     "optuna": ["optuna>=4.0"],
-    # Libraries of environments, for a user's own adapter.
+    # Libraries of environments.
     "craftax": ["craftax>=1.6.1"],
     "navix": ["navix>=0.7.4"],
+    # Draws gymnax's classic control.
+    "pictures": ["pygame>=2.6"],
     "pgx": ["pgx>=2.6.0"],
     "xland_minigrid": ["xminigrid>=0.9.3"],
     "test": [

@@ -176,12 +176,10 @@ class _Sweeping:
       )
 
   def _words(self, index: int, point: points.Point) -> list[str]:
-    run_dir = self.folder.run_dir(index)
-    return [
-      *self.sweep.words(point),
-      "--gin.wandb.mode=off",
-      f"--run_dir={run_dir.resolve()}",
-    ]
+    words = self.sweep.words(point)
+    # What the file says of Weights & Biases is for their agents.
+    kept = [word for word in words if not word.startswith("--gin.wandb.")]
+    return [*kept, f"--run_dir={self.folder.run_dir(index).resolve()}"]
 
   def _is_done(self, index: int) -> bool:
     return (self.folder.run_dir(index) / "summary.json").exists()

@@ -119,7 +119,7 @@ _VARIANTS = [
   Row(
     "own_core",
     (
-      f"--gin_file={_ROOT / 'docs/examples/my_variant.gin'}",
+      f"--gin_file={_ROOT / 'docs/examples/my_lab.gin'}",
       "--gin.TOTAL_STEPS=100_000",
     ),
     least=0.95,
@@ -127,7 +127,7 @@ _VARIANTS = [
   Row(
     "own_core_and_environment",
     (
-      f"--gin_file={_ROOT / 'docs/examples/my_variant.gin'}",
+      f"--gin_file={_ROOT / 'docs/examples/my_lab.gin'}",
       "--gin_bindings=train.environment = @grid_walk()",
       "--gin.TOTAL_STEPS=100_000",
     ),

@@ -285,7 +285,7 @@ def test_a_run_and_its_saved_configuration(tmp_path):
   """config.gin runs again elsewhere, users' module and all, alike."""
   lab = tmp_path / "lab"
   lab.mkdir()
-  for name in ("my_lab.py", "my_variant.gin"):
+  for name in ("my_lab.py", "my_lab.gin"):
     text = (ROOT / "docs" / "examples" / name).read_text()
     if name == "my_lab.py":  # a module that leans on one beside it
       text = text.replace("\nimport haiku", "\nimport leak\nimport haiku")
@@ -294,7 +294,7 @@ def test_a_run_and_its_saved_configuration(tmp_path):
   (lab / "leak.py").write_text("DECAY = 0.8\n")
   small = [word for word in SMALL if "lstm" not in word]
   first = train(
-    f"--gin_file={lab / 'my_variant.gin'}",
+    f"--gin_file={lab / 'my_lab.gin'}",
     *small,
     f"--run_dir={tmp_path / 'first'}",
     cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""A lab's own task and core, outside the package: see my_variant.gin."""
+"""A lab's own task and core, outside the package: see my_lab.gin."""
 
 import haiku as hk
 import jax

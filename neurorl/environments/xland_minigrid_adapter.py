@@ -40,7 +40,7 @@ def xland_minigrid(
     parameters: fields of its `EnvParams` to change, such as `{'max_steps':
       100}`.
     benchmark: what an episode's rules and goal are drawn from: a name such as
-      'trivial-1m', which is downloaded, or a file of that format; None for the
+      'trivial-21k', which is downloaded, or a file of that format; None for the
       task's own. Of names that begin with 'XLand'.
     num_rulesets: how many of it, from its beginning; they are kept in memory.
 

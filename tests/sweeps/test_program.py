@@ -25,7 +25,7 @@ run_dir = pathlib.Path(flags["run_dir"])
 run_dir.mkdir(exist_ok=True)
 with (run_dir / "begun").open("a") as file:
   file.write("x")
-assert flags["gin.wandb.mode"] == "off"
+assert "gin.wandb.mode" not in flags
 def stop(*_):
   (run_dir / "stopped").touch()
   sys.exit(143)
@@ -55,6 +55,10 @@ def _write(folder, values=(1, 2), seeds=(0, 1), **parameters):
       "gin.SEED": {"values": list(seeds)},
       **{f"gin.{k}": {"value": v} for k, v in parameters.items()},
     },
+    "command": [
+      *("${env}", "${interpreter}", "${program}"),
+      *("--gin.wandb.mode=online", "${args}"),
+    ],
   }
   (folder / "s.yaml").write_text(yaml.safe_dump(described))
 
