@@ -60,10 +60,11 @@ def test_the_tour_can_be_taken(place):
   commands = list(_commands(_section("A tour")))
   assert len(commands) >= 10
   for program, arguments in commands:
-    done = processes.run(
-      program, *arguments, *SHORT.get(program, []), cwd=place
-    )
-    assert done.returncode == 0, (program, arguments, done)
+    # Such short runs are over before that.
+    ends_early = "--max_seconds=20" in arguments
+    words = [w.replace("_seconds=20", "_seconds=0.1") for w in arguments]
+    done = processes.run(program, *words, *SHORT.get(program, []), cwd=place)
+    assert done.returncode == (143 if ends_early else 0), (arguments, done)
   assert (place / "mine.csv").exists()
   assert list((place / "runs" / "mine" / "plots").glob("*.png"))
   assert list((place / "runs" / "sweep-catch").glob("runs.csv"))
