@@ -21,7 +21,7 @@ from absl import flags  # noqa: E402
 
 from neurorl import command_line, compilation, fingerprint, loading  # noqa: E402
 from neurorl.runs import description, directory, signals, state_files  # noqa: E402
-from neurorl.training import debugging, host, program, rows, telling  # noqa: E402
+from neurorl.training import debugging, host, overview, program, rows, telling  # noqa: E402
 
 # `--help` shows what all programs share as well.
 flags.adopt_module_key_flags(command_line)
@@ -74,10 +74,10 @@ def _train(command: command_line.Command) -> None:
     if _DEBUG.value:
       experiment = _shorten(experiment, built)
       built = program.build(experiment)
-    overview = command_line.build(
-      lambda: program.overview(experiment, built), config
+    told = command_line.build(
+      lambda: overview.describe(experiment, built), config
     )
-    telling.say(overview)
+    telling.say(told)
     # Locked for as long as it is held here.
     folder, weights = command_line.build(
       lambda: _begin(command, where, experiment, built), config

@@ -325,9 +325,9 @@ _FAULTS = [
   ),
   Fault(
     "counters not gone on with",
-    "training/host.py",
-    "    self.chunks.counters = counters\n",
-    "    self.chunks.counters.iterations = counters.iterations\n",
+    "training/resuming.py",
+    "  chunks.counters = counters\n",
+    "  chunks.counters.iterations = counters.iterations\n",
     ("tests/training/test_resume.py",),
   ),
 ]

@@ -10,7 +10,7 @@ import pytest
 
 from neurorl import losses, training
 from neurorl.loss_types import LossInputs, TermOutput
-from neurorl.training import loss_contracts, own_code, program
+from neurorl.training import loss_contracts, overview, own_code
 from tests import small
 
 DOUBLE = "one_step_returns.bootstrap = @double_q()"
@@ -155,7 +155,7 @@ def test_own_code_is_found_wherever_it_is_held():
 )
 def test_a_memory_that_single_transitions_train_is_told(file, core, warned):
   experiment = small.load(file, f"agent.core = {core}").call()
-  text = program.overview(experiment, training.build(experiment))
+  text = overview.describe(experiment, training.build(experiment))
   assert ("single transitions" in text) == warned
 
 

@@ -15,7 +15,7 @@ from neurorl.loss_types import Term, TermOutput
 from neurorl.ops import trees
 from neurorl.runs import keeping
 from neurorl.training import chunks, executables, rows
-from neurorl.training import program as program_lib
+from neurorl.training import overview as overview_lib
 from tests import small
 
 FILES = ("qlearning.gin", "dqn.gin", "muzero.gin")
@@ -296,7 +296,7 @@ def test_memory_counts_the_copy_that_a_checkpoint_is_written_from(monkeypatch):
   monkeypatch.setattr(os, "sysconf", lambda name: 1 if "SIZE" in name else room)
 
   def overview(kept):
-    return program_lib.overview(
+    return overview_lib.describe(
       dataclasses.replace(experiment, checkpoints=kept), built
     )
 
