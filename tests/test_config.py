@@ -873,3 +873,34 @@ def test_what_a_shipped_file_takes_from_its_parent_is_not_noted(tmp_path):
   mine.write_text("include 'qlearning.gin'\nlstm.hidden_size = 8\n")
   (note,) = config.load([str(mine)], ["agent.core = None"]).notes
   assert "mine.gin:2: lstm.hidden_size = 8" in note
+
+
+def test_a_users_own_file_comes_before_the_command_line(tmp_path):
+  own = tmp_path / "user.gin"
+  own.write_text("wandb.entity = 'us'\nwandb.mode = 'auto'\n")
+  files, line = ["qlearning.gin"], ["wandb.mode = 'off'"]
+  table = config.load(files, line, own).table()
+  assert table["wandb.entity"] == "us" and table["wandb.mode"] == "off"
+  assert config.load(files, [], own).table()["wandb.mode"] == "auto"
+  # What a run has no use for is no mistake there, as it is elsewhere.
+  without = ["train.loggers = []"]
+  assert "wandb.entity" not in config.load(files, without, own).table()
+  own.write_text("wandb.entty = 'us'\n")
+  with pytest.raises(ConfigError, match=r"user\.gin:1.*'entity'"):
+    config.load(files, [], own)
+
+
+def test_a_users_own_file_is_found(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  shipped = gin_files.gin_configs() / "user.gin"
+  assert gin_files.user_file() == (shipped if shipped.exists() else None)
+  own = tmp_path / "gin_configs" / "user.gin"
+  own.parent.mkdir()
+  own.touch()
+  assert gin_files.user_file() == own
+
+
+def test_the_table_is_flat_and_has_what_is_read():
+  table = config.load(["qlearning.gin"], ["agent.core = @gru()"]).table()
+  assert table["train.num_envs"] == table["NUM_ENVS"] == 32
+  assert table["agent.core"] == "@gru()" and "lstm.hidden_size" not in table
