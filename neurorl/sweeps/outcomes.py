@@ -123,7 +123,8 @@ def configurations(
     What each configuration is, and its scores `[seeds]`.
   """
   groups: dict[str, tuple[Point, list[float]]] = {}
-  for outcome in outcomes:
+  # What is drawn may be drawn again: the same run is one.
+  for outcome in {repr(x.point): x for x in outcomes}.values():
     if not outcome.scores:
       continue
     point = {k: v for k, v in outcome.point.items() if k not in _SEEDS}

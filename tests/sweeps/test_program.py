@@ -156,6 +156,10 @@ def test_more_points_can_be_drawn(tmp_path):
   assert _sweep(tmp_path, "--method=random", "--count=4").returncode == 0
   assert len(first) == 2 and _table(path)[:2] == first
   assert len(_table(path)) == 4
+  # Four draws of four points: those that are the same are one run.
+  points = {(row["gin.A"], row["gin.SEED"]) for row in _table(path)}
+  kept = _table(path.parent / "configurations.csv")
+  assert sum(int(row["seeds"]) for row in kept) == len(points) < 4
 
 
 @pytest.mark.parametrize(
