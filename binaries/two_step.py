@@ -9,13 +9,21 @@ and how, over subjects; and draws it beside the record.
 """  # noqa: E501
 
 import pathlib
-import sys
+from collections.abc import Sequence
 
-from absl import app, flags
+import numpy as np
+from absl import flags
 
+from neurorl import programs
 from neurorl.plots.stay import stay_bars
 from neurorl.training import records
-from neurorl.training.stay_probabilities import CONDITIONS, stay_probabilities
+from neurorl.training.stay_probabilities import (
+  CONDITIONS,
+  Stay,
+  stay_probabilities,
+)
+
+flags.adopt_module_key_flags(programs)
 
 _RECORD = flags.DEFINE_string(
   "record", None, "A CSV file that binaries/record.py wrote; needed."
@@ -25,49 +33,48 @@ _OUT = flags.DEFINE_string(
 )
 
 
-def _analyse(_) -> None:
-  if not _RECORD.value:
-    raise ValueError("name a record: --record=FILE.csv")
-  path = pathlib.Path(_RECORD.value).expanduser()
-  stay = stay_probabilities(records.read(path))
-  print("trial before         stay   95% interval    trials  by subject")
-  for i, name in enumerate(CONDITIONS):
-    each = " ".join(f"{x:.3f}" for x in stay.by_subject[:, i])
-    print(
-      f"{name:<18}  {stay.mean[i]:.3f}  [{stay.low[i]:.3f}, "
-      f"{stay.high[i]:.3f}]  {stay.trials[i]:>7,}  {each}"
+def _analyse(arguments: Sequence[str]) -> None:
+  if len(arguments) > 1:
+    raise programs.CommandError(
+      f"unexpected argument '{arguments[1]}'; a record is given by --record", 2
     )
+  if not _RECORD.value:
+    raise programs.CommandError("name a record: --record=FILE.csv", 2)
+  path = pathlib.Path(_RECORD.value).expanduser()
   out = pathlib.Path(_OUT.value or path.with_suffix(".png")).expanduser()
-  stay_bars(out, stay.mean, stay.low, stay.high, stay.by_subject)
+  try:
+    stay = stay_probabilities(records.read(path))
+    print(_table(stay))
+    stay_bars(out, stay.mean, stay.low, stay.high, stay.by_subject)
+  except UnicodeDecodeError:
+    raise programs.CommandError(f"{path} is no CSV file", 2) from None
+  except ValueError as error:
+    programs.show_traceback()
+    raise programs.CommandError(str(error), 2) from error
+  except OSError as error:
+    raise programs.CommandError(
+      f"{error.filename}: {error.strerror}", 2
+    ) from None
   print(out)
 
 
-def _main(argv) -> None:
-  try:
-    if len(argv) > 1:
-      raise ValueError(f"unexpected argument '{argv[1]}'")
-    _analyse(argv)
-  except ValueError as error:
-    _exit(str(error))
-  except OSError as error:
-    _exit(f"{error.filename}: {error.strerror}")
-
-
-def _parse(argv):
-  try:
-    return flags.FLAGS(argv)
-  except flags.Error as error:
-    _exit(str(error))
-
-
-def _exit(message: str) -> None:
-  print(f"error: {message}", file=sys.stderr)
-  sys.exit(2)
+def _table(stay: Stay) -> str:
+  lines = ["trial before         stay   95% interval    trials  by subject"]
+  for i, name in enumerate(CONDITIONS):
+    each = " ".join(f"{x:.3f}" for x in stay.by_subject[:, i])
+    interval = f"[{stay.low[i]:.3f}, {stay.high[i]:.3f}]"
+    if np.isnan(stay.low[i]):  # one subject has none
+      interval = ""
+    lines.append(
+      f"{name:<18}  {stay.mean[i]:.3f}  {interval:<14}  {stay.trials[i]:>7,}  "
+      f"{each}"
+    )
+  return "\n".join(lines)
 
 
 def main() -> None:
   """Runs the program; the console script `neurorl-two-step`."""
-  app.run(_main, flags_parser=_parse)
+  programs.run(_analyse)
 
 
 if __name__ == "__main__":
