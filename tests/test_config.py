@@ -705,15 +705,15 @@ TASKS = """
 from neurorl import component
 
 @component
-def two_step(size: int = 2):
+def own_task(size: int = 2):
   return size
 """
 
 
 def test_a_module_beside_the_gin_file(parts):
   write(TASKS, "lab/my_tasks.py")
-  text = TOP + "import my_tasks\ntop.a = @my_tasks.two_step()\n"
-  write(text + "two_step.size = 5\n", "lab/a.gin")
+  text = TOP + "import my_tasks\ntop.a = @my_tasks.own_task()\n"
+  write(text + "own_task.size = 5\n", "lab/a.gin")
   found = config.load(["lab/a.gin"])
   assert found.call("top")["a"] == 5
   assert found.imports == ("my_tasks",)
@@ -723,14 +723,14 @@ def test_a_module_beside_the_gin_file(parts):
 def test_a_module_of_a_package(parts):
   write("", "my_lab/__init__.py")
   write(TASKS, "my_lab/tasks.py")
-  text = TOP + "import my_lab.tasks\ntop.a = @my_lab.tasks.two_step()\n"
-  found = load(text + "my_lab.tasks.two_step.size = 4\n")
+  text = TOP + "import my_lab.tasks\ntop.a = @my_lab.tasks.own_task()\n"
+  found = load(text + "my_lab.tasks.own_task.size = 4\n")
   assert found.call("top")["a"] == 4
   assert [path.name for path in found.local_modules] == ["my_lab"]
 
 
 def test_two_components_of_one_name(parts):
-  write(TASKS.replace("two_step", "lstm"), "my_cores.py")
+  write(TASKS.replace("own_task", "lstm"), "my_cores.py")
   message = refusal(load, "\nimport my_cores\n")
   assert message.startswith("a.gin:2: import my_cores failed")
   assert "my_cores.lstm" in message
@@ -770,10 +770,10 @@ top:
   a = {'x': [@node(), @s/node()], -1: (%NAME,)}
   b = @s/t/node()
   c = [1e-7, -2, None, True, 1e22, ()]
-node.a = @my_tasks.two_step()
+node.a = @my_tasks.own_task()
 node.b = %IDLE
-two_step.size = %SIZE
-s/two_step.size = 4
+own_task.size = %SIZE
+s/own_task.size = 4
 s/node.c = 's'
 s/t/node.c = 'st'
 """

@@ -11,7 +11,7 @@ def isolated():
   registry._COMPONENTS.update(before)
 
 
-def define(module="my_lab.tasks", name="two_step"):
+def define(module="my_lab.tasks", name="own_task"):
   def function(size: int, rate=0.5, *rest, flag=True, **more):
     """Steps twice,
     and stops. Not more.
@@ -29,12 +29,12 @@ def define(module="my_lab.tasks", name="two_step"):
 def test_a_component_is_the_function_itself():
   registered, function = define()
   assert registered is function
-  assert registry.components()["two_step"].function is function
+  assert registry.components()["own_task"].function is function
 
 
 def test_only_named_parameters_can_be_bound():
   define()
-  found = registry.find("two_step")
+  found = registry.find("own_task")
   assert list(found.parameters) == ["size", "rate", "flag"]
   assert found.summary == "Steps twice, and stops. Not more."
 
@@ -49,11 +49,11 @@ def test_denied_parameters_cannot_be_bound():
 @pytest.mark.parametrize(
   "name, found",
   [
-    ("two_step", True),
-    ("tasks.two_step", True),
-    ("my_lab.tasks.two_step", True),
-    ("lab.tasks.two_step", False),
-    ("other.two_step", False),
+    ("own_task", True),
+    ("tasks.own_task", True),
+    ("my_lab.tasks.own_task", True),
+    ("lab.tasks.own_task", False),
+    ("other.own_task", False),
     ("my_lab.tasks", False),
     ("step", False),
     ("", False),
@@ -69,8 +69,8 @@ def test_names_are_unique():
   define("a.b")  # the same place: a module that is imported again
   with pytest.raises(ValueError) as error:
     define("c.d")
-  assert "'two_step': a.b.two_step and c.d.two_step" in str(error.value)
-  assert registry.find("two_step").place == "a.b.two_step"
+  assert "'own_task': a.b.own_task and c.d.own_task" in str(error.value)
+  assert registry.find("own_task").place == "a.b.own_task"
 
 
 def test_components_are_loaded_once_and_late():
