@@ -21,7 +21,15 @@ from absl import flags  # noqa: E402
 
 from neurorl import command_line, compilation, fingerprint, loading  # noqa: E402
 from neurorl.runs import description, directory, signals, state_files  # noqa: E402
-from neurorl.training import debugging, host, overview, program, rows, telling  # noqa: E402
+from neurorl.training import (  # noqa: E402
+  debugging,
+  devices,
+  host,
+  overview,
+  program,
+  rows,
+  telling,
+)
 
 # `--help` shows what all programs share as well.
 flags.adopt_module_key_flags(command_line)
@@ -57,6 +65,7 @@ _DEBUG = flags.DEFINE_bool(
 
 def _train(command: command_line.Command) -> None:
   config = command.config
+  devices.offer_cores()
   experiment = command_line.build(config.call, config)
   settings = fingerprint.settings(config)
   crash = pathlib.Path(_RUN_DIR.value or "", "crash").expanduser()
@@ -68,7 +77,7 @@ def _train(command: command_line.Command) -> None:
   command_line.build(lambda: directory.inspect(*where), config)
   stop = signals.StopRequest(_MAX_SECONDS.value, _started())
   with compilation.settings(debug=_DEBUG.value), stop:
-    built = command_line.build(lambda: program.build(experiment), config)
+    built = command_line.build(lambda: _build(experiment), config)
     if replays:
       _guarded(lambda: debugging.replay(experiment, built, crash))
     if _DEBUG.value:
@@ -86,6 +95,12 @@ def _train(command: command_line.Command) -> None:
     resumes = folder.beginning == "resume"
     start = host.Start(resumes, weights, stop, _started(), config.table())
     _guarded(lambda: host.run(experiment, built, folder.path, start))
+
+
+def _build(experiment):
+  sizes = (experiment.num_devices, experiment.num_seeds, experiment.num_envs)
+  layout = devices.Layout() if _DEBUG.value else devices.layout(*sizes)
+  return program.build(experiment, layout)
 
 
 def _overwrites() -> bool:

@@ -15,6 +15,8 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_CACHE)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 # To compile is most of their work, and what they compile runs once or twice.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# Several devices, for the tests of programs that are spread over them.
+os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 # Flags come and go with jaxlib, and one that it does not know ends the process.
 if jaxlib.version.__version__.startswith("0.10."):
   _FLAGS = f"{os.environ.get('XLA_FLAGS', '')} "

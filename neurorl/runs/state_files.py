@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
+from jax.experimental import multihost_utils
 
 from neurorl.types import Tree
 
@@ -60,7 +61,8 @@ def fetch(tree: Tree) -> list[Leaf]:
   """Copies a tree to the host: what happens to its buffers does not matter.
 
   Args:
-    tree: of arrays.
+    tree: of arrays. Where they are spread over several processes, all of these
+      must call.
 
   Returns:
     Its leaves.
@@ -69,6 +71,8 @@ def fetch(tree: Tree) -> list[Leaf]:
   for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
     keys = jax.random.key_impl(leaf) if _is_key(leaf) else ""
     data = jax.random.key_data(leaf) if keys else leaf
+    if not data.is_fully_addressable:  # each process has a part of it
+      data = multihost_utils.process_allgather(data, tiled=True)
     # On a CPU the host's array would be the device's, and in the way of its
     # donation to the next chunk for as long as it is written.
     leaves.append(Leaf(_name(path), np.array(data, copy=True), str(keys)))
@@ -133,12 +137,13 @@ def load(
 
   Args:
     folder: as given to `save`.
-    like: shapes and dtypes of the tree.
+    like: shapes and dtypes of the tree, and where it is to lie if that is not
+      on the first device.
     part: the path of a subtree, such as 'learning/params', if `like` is of that
       alone.
 
   Returns:
-    The tree, on the device, and what was kept with it.
+    The tree, on its devices, and what was kept with it.
 
   Raises:
     DamagedError: if anything is not as it was written.
@@ -160,20 +165,31 @@ def load(
   )
   arrays = dict(zip(wanted, arrays, strict=True))
   leaves = []
-  for path in wanted:
+  for path, shape in zip(wanted, jax.tree.leaves(like), strict=True):
     described, array = stored[path], arrays[path]
     read = _describe(Leaf(described["path"], array, described["keys"]))
     if read != described:
       raise DamagedError(
         f"{folder}: {described['path']} is not what was written"
       )
-    # A copy: the device's array is donated, and must not be the host's.
-    leaf = jnp.array(array, copy=True)
+    leaf = _put_on_devices(array, shape.sharding)
     if described["keys"]:
       leaf = jax.random.wrap_key_data(leaf, impl=described["keys"])
     leaves.append(leaf)
   tree = jax.tree.unflatten(jax.tree.structure(like), leaves)
   return tree, manifest["about"]
+
+
+def _put_on_devices(array: np.ndarray, sharding: Any) -> jax.Array:
+  # A copy: the device's array is donated, and must not be the host's.
+  if sharding is None:
+    return jnp.array(array, copy=True)
+  places = sharding.addressable_devices_indices_map(array.shape)
+  parts = [
+    jax.device_put(array[index], device, may_alias=False)
+    for device, index in places.items()
+  ]
+  return jax.make_array_from_single_device_arrays(array.shape, sharding, parts)
 
 
 def read_manifest(folder: pathlib.Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from neurorl.environments import batch
 from neurorl.registry import component
+from neurorl.training.devices import Layout
 from neurorl.types import (
   ActorRecipe,
   Agent,
@@ -68,19 +69,24 @@ class Evaluator:
     """The prefixes of metrics' names, that of `actor` first."""
     return ("evaluation", *(f"evaluation/{name}" for name in self.beside))
 
-  def build(self, task: Task, agent: Agent) -> Evaluate:
-    """Makes `(params, key) -> Reports`."""
+  def build(
+    self, task: Task, agent: Agent, layout: Layout | None = None
+  ) -> Evaluate:
+    """Makes `(params, key) -> Reports`, its episodes split over devices."""
     if self.environment is not None:
       _check_same(task.environment, self.environment)
       task = Task(self.environment, task.discount)
     recipes = [self.actor, *self.beside.values()]
     actors = [recipe(agent, task) for recipe in recipes]
     environment = batch(task.environment)
+    layout = layout or Layout()
 
     def evaluate(params, key):
       keys = jax.random.split(key, len(actors))
       return {
-        name: _evaluate(self, environment, agent, actor, params, keys[i])
+        name: _evaluate(
+          self, environment, agent, actor, layout, params, keys[i]
+        )
         for i, (name, actor) in enumerate(zip(self.names, actors, strict=True))
       }
 
@@ -152,7 +158,7 @@ class _Carry(NamedTuple):
   steps: Array
 
 
-def _evaluate(settings, environment, agent, actor, params, key):
+def _evaluate(settings, environment, agent, actor, layout, params, key):
   count = settings.episodes
   reset_key, actor_key, key = jax.random.split(key, 3)
   env_state, timestep = environment.reset(jax.random.split(reset_key, count))
@@ -207,5 +213,6 @@ def _evaluate(settings, environment, agent, actor, params, key):
     key=key,
     steps=jnp.int32(0),
   )
+  carry = layout.split(carry, axis=0)
   carry = jax.lax.while_loop(unfinished, body, carry)
   return carry.report._replace(capped=~carry.done)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from neurorl.training import devices
+from neurorl.training.devices import Layout
 from neurorl.training.experiment import Experiment
-from neurorl.training.program import Program
+from neurorl.training.program import LoopState, Program
 from neurorl.types import Array, Tree
 
 
@@ -42,6 +44,22 @@ def state_shapes(program: Program, num_seeds: int) -> Tree:
   """Returns the shapes of a run's state, over a leading axis of seeds."""
   keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), num_seeds))
   return jax.eval_shape(over_seeds(program.init, num_seeds), keys)
+
+
+class Job(NamedTuple):
+  """A function that is to be compiled.
+
+  Attributes:
+    function: it.
+    arguments: their shapes.
+    out: where its results lie, as `jax.jit` takes it.
+    donated: numbers of the arguments that it may overwrite.
+  """
+
+  function: Callable
+  arguments: tuple
+  out: Tree
+  donated: tuple[int, ...] = ()
 
 
 class Executable:
@@ -79,61 +97,80 @@ def compile_program(
     keys, iterations) -> Reports`), over a leading axis of seeds; the shapes of
     the state; and the names of the chunk's metrics.
   """
-  num_seeds = experiment.num_seeds
+  layout, num_seeds = program.layout, experiment.num_seeds
+
+  def all_seeds(function):
+    return layout.over_seeds(function, over_seeds, num_seeds)
 
   def evaluate(params_and_key, iterations):
     params, key = params_and_key
     return program.evaluate(params, jax.random.fold_in(key, iterations))
 
   def evaluation(params, keys, iterations):
-    return over_seeds(evaluate, num_seeds)((params, keys), iterations)
+    return all_seeds(evaluate)((params, keys), iterations)
 
-  count = jax.ShapeDtypeStruct((), jnp.int32)
-  learns = jax.ShapeDtypeStruct((), jnp.bool_)
-  init = over_seeds(program.init, num_seeds)
-  state = state_shapes(program, num_seeds)
-  run_chunk = over_seeds(program.run_chunk, num_seeds)
+  count = layout.everywhere(jax.ShapeDtypeStruct((), jnp.int32))
+  learns = layout.everywhere(jax.ShapeDtypeStruct((), jnp.bool_))
+  keys = layout.place(keys)
+  init, run_chunk = map(all_seeds, (program.init, program.run_chunk))
+  state = _placed(layout, state_shapes(program, num_seeds), experiment.num_envs)
   params = state.learning.params["agent"]
+  output = jax.eval_shape(run_chunk, state, count, learns)[1]
+  kept, told = devices.shardings(state), layout.told()
   # The order in which they are traced: init is compiled meanwhile.
   jobs = {
-    "init": (init, (keys,), ()),
-    "run_chunk": (run_chunk, (state, count, learns), (0,)),
-    "evaluate": (evaluation, (params, keys, count), ()),
+    "init": Job(init, (keys,), kept),
+    "run_chunk": Job(run_chunk, (state, count, learns), (kept, told), (0,)),
+    "evaluate": Job(evaluation, (params, keys, count), told),
   }
-  output = jax.eval_shape(run_chunk, state, count, learns)[1]
-  return _executables(jobs), state, tuple(sorted(output.metrics))
+  return _executables(jobs, layout), state, tuple(sorted(output.metrics))
 
 
-def _executables(jobs: Mapping[str, Any]) -> dict[str, Executable]:
+def _placed(layout: Layout, state: LoopState, num_envs: int) -> LoopState:
+  """Says where the arrays of a state lie: as `program` splits them."""
+  return layout.place(state)._replace(
+    acting=layout.place(state.acting, num_envs, axis=1),
+    # Time comes before environments.
+    buffer=layout.place(state.buffer, num_envs, axis=2),
+  )
+
+
+def _executables(
+  jobs: Mapping[str, Job], layout: Layout
+) -> dict[str, Executable]:
   if jax.config.jax_disable_jit:
     return _debuggable(jobs)
   pool = concurrent.futures.ThreadPoolExecutor()
   executables = {}
   before = None
-  for name, (function, arguments, donated) in jobs.items():
-    jitted = jax.jit(function, donate_argnums=donated)
+  several = layout.num_devices > 1
+  for name, job in jobs.items():
+    jitted = jax.jit(
+      job.function, donate_argnums=job.donated, out_shardings=job.out
+    )
     if name == "evaluate":  # needed last: takes no core from the others
-      pending = pool.submit(_compile_after, before, jitted, arguments)
+      pending = pool.submit(_compile_after, before, jitted, job, several)
     else:
-      pending = before = pool.submit(compile_, jitted.lower(*arguments))
+      lowered = jitted.lower(*job.arguments)
+      pending = before = pool.submit(compile_, lowered, several)
     executables[name] = Executable(pending)
   pool.shutdown(wait=False)
   return executables
 
 
-def _compile_after(before, jitted, arguments) -> jax.stages.Compiled:
+def _compile_after(before, jitted, job, several) -> jax.stages.Compiled:
   concurrent.futures.wait([before])
-  return compile_(jitted.lower(*arguments))
+  return compile_(jitted.lower(*job.arguments), several)
 
 
-def _debuggable(jobs: Mapping[str, Any]) -> dict[str, Executable]:
+def _debuggable(jobs: Mapping[str, Job]) -> dict[str, Executable]:
   """Learning without compilation; the rest, which would take minutes, with.
 
   JAX names the operation that made a NaN only for functions that it may run
   once more: neither compiled ahead of time nor donated to.
   """
-  functions = {name: _jitted(job[0]) for name, job in jobs.items()}
-  plain, collecting = jobs["run_chunk"][0], functions["run_chunk"]
+  functions = {name: _jitted(job.function) for name, job in jobs.items()}
+  plain, collecting = jobs["run_chunk"].function, functions["run_chunk"]
   functions["run_chunk"] = lambda state, iterations, learns: (
     plain if learns else collecting
   )(state, iterations, learns)
@@ -176,18 +213,30 @@ def compiled_anyway(function: Callable) -> Callable:
   return call
 
 
-def compile_(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+def compile_(
+  lowered: jax.stages.Lowered, several_devices: bool = False
+) -> jax.stages.Compiled:
   """Compiles, on a CPU without a scheduler that can hang.
 
   XLA's concurrency-optimised scheduler deadlocks on training programs that are
   batched over seeds.
+
+  Args:
+    lowered: what `jax.jit(...).lower` gives.
+    several_devices: whether it runs on more than one. Of cores each then works
+      on its own, and waits for no other within an operation.
+
+  Returns:
+    The program.
   """
   if jax.default_backend() != "cpu":
     return lowered.compile()
   options = {"xla_cpu_enable_concurrency_optimized_scheduler": False}
+  if several_devices:
+    options["xla_cpu_multi_thread_eigen"] = False
   try:
     return lowered.compile(compiler_options=options)
   except (RuntimeError, ValueError) as error:
-    if "xla_cpu_enable_concurrency" not in str(error):
+    if "xla_cpu_" not in str(error):
       raise
     return lowered.compile()  # an XLA that has no such option

@@ -42,6 +42,7 @@ class Experiment:
   steps_per_chunk: int
   seed: int
   num_seeds: int
+  num_devices: int | None
 
   @property
   def task(self) -> Task:
@@ -83,6 +84,7 @@ def train(
   steps_per_chunk: int = 10_000,
   seed: int = 0,
   num_seeds: int = 1,
+  num_devices: int | None = None,
 ) -> Experiment:
   """Collects rollouts, adds them to a buffer, learns from samples, repeats.
 
@@ -106,6 +108,9 @@ def train(
       to whole iterations.
     seed: the first seed.
     num_seeds: independent agents trained at once, with seeds seed, seed + 1...
+    num_devices: that share the work: seeds first, then the environments and
+      batches of each. None for all there are, as far as they can share it
+      equally; of cores, for as many as share the seeds.
 
   Returns:
     The experiment.
@@ -119,6 +124,7 @@ def train(
     ("total_steps", total_steps),
     ("steps_per_chunk", steps_per_chunk),
     ("num_seeds", num_seeds),
+    ("num_devices", 1 if num_devices is None else num_devices),
   ]:
     if value < 1:
       raise ValueError(f"train.{name} must be >= 1, got {value}")
@@ -156,4 +162,5 @@ def train(
     steps_per_chunk=steps_per_chunk,
     seed=seed,
     num_seeds=num_seeds,
+    num_devices=num_devices,
   )

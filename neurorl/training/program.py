@@ -24,6 +24,7 @@ from neurorl.training import (
   loss_contracts,
   packing,
 )
+from neurorl.training.devices import Layout
 from neurorl.training.evaluation import Evaluate
 from neurorl.training.experiment import Experiment
 from neurorl.types import (
@@ -90,6 +91,7 @@ class Program(NamedTuple):
     warm_up_iterations: how many fill the buffer for its first sample.
     agent: the network's pure functions.
     sequence_length: transitions that gradients flow through.
+    layout: on which devices its seeds and environments lie.
   """
 
   init: Callable[[Key], LoopState]
@@ -98,13 +100,15 @@ class Program(NamedTuple):
   warm_up_iterations: int
   agent: Agent
   sequence_length: int
+  layout: Layout
 
 
-def build(experiment: Experiment) -> Program:
+def build(experiment: Experiment, layout: Layout | None = None) -> Program:
   """Builds an experiment and checks that its parts fit each other.
 
   Args:
     experiment: what the gin file describes.
+    layout: from `devices.layout`; None for one device.
 
   Returns:
     The program; nothing is compiled yet.
@@ -113,6 +117,7 @@ def build(experiment: Experiment) -> Program:
     ValueError: if parts do not fit: a head that is missing, sizes that do not
       agree, actions of another kind.
   """
+  layout = layout or Layout()
   contracts.check_environment(experiment.environment)
   environment = batch(experiment.environment)
   agent = experiment.agent(environment.spec)
@@ -124,7 +129,7 @@ def build(experiment: Experiment) -> Program:
   buffer = experiment.buffer(step, *sizes)
   needs = loss_contracts.check_loss(experiment, agent, loss, buffer)
   buffer = experiment.buffer(_with_extras(step, needs.extras), *sizes)
-  evaluate = experiment.evaluator.build(experiment.task, agent)
+  evaluate = experiment.evaluator.build(experiment.task, agent, layout)
   contracts.check_evaluator(agent, evaluate)
   warm_up_iterations = _warm_up_iterations(experiment, buffer)
 
@@ -146,6 +151,7 @@ def build(experiment: Experiment) -> Program:
       experiment.num_envs,
       acting_key,
     )
+    acting = layout.split(acting, axis=0)
     return LoopState(learning, buffer.init(), acting, key, jnp.int32(0))
 
   rollout = collect.make(
@@ -173,7 +179,7 @@ def build(experiment: Experiment) -> Program:
     needs.target_first,
   )
   iterate = _iteration(
-    experiment, agent, buffer, rollout, prepare_needed, update
+    experiment, layout, agent, buffer, rollout, prepare_needed, update
   )
   return Program(
     init=init,
@@ -182,6 +188,7 @@ def build(experiment: Experiment) -> Program:
     warm_up_iterations=warm_up_iterations,
     agent=agent,
     sequence_length=needs.length,
+    layout=layout,
   )
 
 
@@ -191,6 +198,7 @@ def _with_extras(step: Step, names: Iterable[str]) -> Step:
 
 def _iteration(
   experiment: Experiment,
+  layout: Layout,
   agent: Agent,
   buffer: Buffer,
   rollout: collect.Collect,
@@ -204,6 +212,7 @@ def _iteration(
     acting, steps, tally = rollout(
       state.learning.params["agent"], state.acting, collect_key, now
     )
+    acting, steps = layout.split(acting, axis=0), layout.split(steps, axis=1)
     learning, steps = prepare(state.learning, steps, prepare_key, now)
     state = state._replace(
       learning=learning,
@@ -225,6 +234,7 @@ def _iteration(
     now = now._replace(updates=state.learning.updates)
     key, sample_key, update_key = jax.random.split(state.key, 3)
     drawn, buffer_state = buffer.sample(state.buffer, sample_key, now)
+    drawn = drawn._replace(steps=_split_sequences(layout, drawn.steps))
     learning, report = update(state.learning, drawn, update_key, now)
     buffer_state = buffer.update(
       buffer_state, drawn.indices, report.errors, report.mask
@@ -252,6 +262,13 @@ def _iteration(
     return observe(state, observation), (tally, updates, sums)
 
   return iterate
+
+
+def _split_sequences(layout: Layout, steps: Step) -> Step:
+  """Splits a batch of sequences over devices."""
+  agent_state = layout.split(steps.agent_state, axis=0)
+  steps = layout.split(steps._replace(agent_state=()), axis=1)
+  return steps._replace(agent_state=agent_state)
 
 
 def _chunk(iterate, buffer: Buffer):
