@@ -24,6 +24,7 @@ import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 
+from neurorl.ops import placing
 from neurorl.types import Tree
 
 _MANIFEST = "manifest.json"
@@ -172,24 +173,12 @@ def load(
       raise DamagedError(
         f"{folder}: {described['path']} is not what was written"
       )
-    leaf = _put_on_devices(array, shape.sharding)
+    leaf = placing.on_devices(array, shape.sharding)
     if described["keys"]:
       leaf = jax.random.wrap_key_data(leaf, impl=described["keys"])
     leaves.append(leaf)
   tree = jax.tree.unflatten(jax.tree.structure(like), leaves)
   return tree, manifest["about"]
-
-
-def _put_on_devices(array: np.ndarray, sharding: Any) -> jax.Array:
-  # A copy: the device's array is donated, and must not be the host's.
-  if sharding is None:
-    return jnp.array(array, copy=True)
-  places = sharding.addressable_devices_indices_map(array.shape)
-  parts = [
-    jax.device_put(array[index], device, may_alias=False)
-    for device, index in places.items()
-  ]
-  return jax.make_array_from_single_device_arrays(array.shape, sharding, parts)
 
 
 def read_manifest(folder: pathlib.Path) -> dict[str, Any]:

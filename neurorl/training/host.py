@@ -18,7 +18,15 @@ from neurorl.logging_types import RunInfo
 from neurorl.runs import description, keeping
 from neurorl.runs.files import write_whole
 from neurorl.runs.signals import StoppedError, StopRequest
-from neurorl.training import chunks, crashes, learner, resuming, rows, summaries
+from neurorl.training import (
+  chunks,
+  crashes,
+  learner,
+  processes,
+  resuming,
+  rows,
+  summaries,
+)
 from neurorl.training import program as program_lib
 from neurorl.training.evaluation import Reports
 from neurorl.training.experiment import Experiment
@@ -106,6 +114,8 @@ class _Host:
         self._folder,
         program_lib.without_buffer,
         self._warn,
+        processes.leads(),
+        lambda says: bool(processes.first_says(says)),
       )
     self._loggers: Told | None = None
     self._final_reports: Reports = {}
@@ -118,6 +128,8 @@ class _Host:
     return result
 
   def _warn(self, message: str) -> None:
+    if not processes.leads():
+      return
     if self._loggers is None:
       print(message, file=sys.stderr, flush=True)
     else:
@@ -140,7 +152,8 @@ class _Host:
       self._start.settings,
       self.chunks.steps,
     )
-    self._loggers = Told(self._experiment.loggers, info)
+    recipes = self._experiment.loggers if processes.leads() else ()
+    self._loggers = Told(recipes, info)
     if self._start.weights is not None and self._keeper is not None:
       self._save()  # what a kill would lose is nowhere else
 
@@ -179,9 +192,10 @@ class _Host:
     """Saves and raises `StoppedError` if the next chunk should not begin."""
     stop = self._start.stop
     asked = stop and stop.check(self._longest)
-    if not asked:
+    why, mine = asked or ("a signal to another process", 0)
+    code = processes.greatest(mine)
+    if not code:
       return
-    why, code = asked
     kept = ""
     if self._keeper is not None:
       kept = "; the same command with that --run_dir goes on"
@@ -200,7 +214,8 @@ class _Host:
   def advance(self, iterations: int, learn: bool) -> None:
     """Runs one chunk, and what the host does after it."""
     while not self.chunks.compiled("run_chunk", 0.2):
-      self.stop_if_asked()
+      if processes.alone():
+        self.stop_if_asked()
     begun = time.perf_counter()
     steps, counters = self.chunks.steps, self.chunks.counters
     if learn and counters.first_update is None:
@@ -264,6 +279,7 @@ class _Host:
     return {
       "counters": dataclasses.asdict(counters),
       "versions": description.library_versions(),
+      "devices": self.chunks.num_devices,
     }
 
   def _save(self) -> None:
@@ -280,6 +296,8 @@ class _Host:
 
   def save_crash(self) -> str:
     """Keeps the state of before the chunk that went wrong; says where."""
+    if not processes.alone():
+      return "the state of before is not kept where processes train as one"
     replay = self._keeper and self._experiment.checkpoints.replay
     if self._start.resumes and not replay:
       return "the state of before is unknown, since replay is not kept"
@@ -317,7 +335,8 @@ class _Host:
       startup=self._laps,
     )
     text = json.dumps(summary, indent=2, allow_nan=False)
-    if kept:  # without its last state a run is not finished
+    if kept and processes.leads():
+      # Without its last state a run is not finished.
       try:
         write_whole(self._run_dir / "summary.json", text + "\n")
       except OSError as error:

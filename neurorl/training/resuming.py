@@ -35,6 +35,12 @@ def take_up(
       f"warning: the checkpoint was written by {about.get('versions')}, and "
       f"this is {description.library_versions()}: numbers may differ"
     )
+  if about.get("devices") != chunks.num_devices:
+    warn(
+      f"warning: the checkpoint was written on {about.get('devices')} devices, "
+      f"and this run goes on on {chunks.num_devices}: numbers may differ in "
+      "their last bits"
+    )
   if state.buffer == ():
     # What was replayed is collected again.
     state = state._replace(buffer=chunks.first_state().buffer)
