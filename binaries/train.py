@@ -25,6 +25,7 @@ from neurorl.training import (  # noqa: E402
   debugging,
   devices,
   host,
+  origins,
   overview,
   processes,
   program,
@@ -119,7 +120,7 @@ def _train(command: command_line.Command) -> None:
     )
     _say("compiling: a minute or so the first time, then cached")
     resumes = folder.beginning == "resume"
-    start = host.Start(resumes, weights, stop, _started(), config.table())
+    start = origins.Start(resumes, weights, stop, _started(), config.table())
     _guarded(lambda: host.run(experiment, built, folder.path, start))
 
 

@@ -232,13 +232,25 @@ def _digest(described: Any) -> str:
 
 
 def _write_arrays(folder: pathlib.Path, leaves: list[Leaf]) -> None:
-  import orbax.checkpoint as ocp
-
   # By number: paths have characters that file names have not. orbax refuses
   # arrays without entries.
   arrays = {str(i): x.array for i, x in enumerate(leaves) if x.array.size}
-  with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
+  with _quiet(), _checkpointer() as checkpointer:
     checkpointer.save(folder.absolute(), arrays)
+
+
+def _checkpointer():
+  """Makes one that waits for no other process: what it is given is whole."""
+  import orbax.checkpoint as ocp
+
+  me = jax.process_index()
+  options = ocp.options.MultiprocessingOptions(
+    primary_host=me,
+    active_processes={me},
+    barrier_sync_key_prefix=f"process_{me}",
+  )
+  handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=options)
+  return ocp.Checkpointer(handler, multiprocessing_options=options)
 
 
 @contextlib.contextmanager
@@ -273,7 +285,7 @@ def _read_arrays(
     if 0 not in leaf["shape"]
   }
   try:
-    with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
+    with _quiet(), _checkpointer() as checkpointer:
       arrays = checkpointer.restore(
         folder.absolute(),
         args=ocp.args.PyTreeRestore(

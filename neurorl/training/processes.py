@@ -7,6 +7,7 @@ would wait for each other for ever; process 0 alone logs and writes.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 from collections.abc import Callable
 from typing import TypeVar
@@ -37,6 +38,9 @@ def begin(
   Raises:
     ValueError: if they cannot be found out, or do not find each other.
   """
+  # JAX ends this process when another has died, and says so; where Python was
+  # then is nobody's question.
+  faulthandler.disable()
   try:
     jax.distributed.initialize(
       coordinator,
