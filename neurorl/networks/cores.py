@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.networks import gated_scans
-from neurorl.ops import trees
+from neurorl.ops import products, trees
 from neurorl.registry import component
 from neurorl.types import Array, Tree
 
@@ -72,7 +72,7 @@ class GatedCore(hk.Module):
     """Returns what `cell` reads of the inputs `[..., D]`, all times at once."""
     shape = (self.gates * self.hidden_size,)
     bias = hk.get_parameter("b", shape, init=self._bias)
-    return x @ self._weights("w_i", x.shape[-1]) + bias
+    return products.matmul(x, self._weights("w_i", x.shape[-1])) + bias
 
   def _bias(self, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
     """What gates are open at first."""

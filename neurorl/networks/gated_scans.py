@@ -11,6 +11,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from neurorl.ops import products
 from neurorl.types import Array
 
 
@@ -21,11 +22,6 @@ def _where_kept(reset: Array, x: Array) -> Array:
 def _before(x: Array, first: Array, reset: Array) -> Array:
   """What each step began with: `x` of the step before, zeros after a reset."""
   return _where_kept(reset, jnp.concatenate([first[None], x[:-1]]))
-
-
-def _weight_gradient(x: Array, by_product: Array) -> Array:
-  """The gradient of `w` in `x @ w`, summed over time and batch."""
-  return jnp.einsum("tbi,tbj->ij", x, by_product)
 
 
 def lstm_step(
@@ -96,6 +92,8 @@ def _lstm_back(saved, by_output):
   by_cell = jnp.concatenate([candidate * di, 2 * i * dg, cell_before * df], -1)
   by_hidden, cell_by_hidden = tanh * do, o * (1.0 - jnp.square(tanh))
 
+  back = products.transpose(weights)
+
   def body(carry, now):
     dh, dc = carry
     dh_here, dc_here, by_cell, by_hidden, cell_by_hidden, f, reset = now
@@ -104,13 +102,13 @@ def _lstm_back(saved, by_output):
     dgates = jnp.concatenate(
       [jnp.concatenate([dc, dc, dc], -1) * by_cell, dh * by_hidden], -1
     )
-    dh, dc = (_where_kept(reset, x) for x in (dgates @ weights.T, f * dc))
+    dh, dc = (_where_kept(reset, x) for x in (dgates @ back, f * dc))
     return (dh, dc), dgates
 
   zeros = jnp.zeros_like(cells[0])
   factors = (*by_output, by_cell, by_hidden, cell_by_hidden, f, reset)
   (dh, dc), dgates = jax.lax.scan(body, (zeros, zeros), factors, reverse=True)
-  return _weight_gradient(hidden_before, dgates), dgates, None, dh, dc
+  return products.by_matrix(hidden_before, dgates), dgates, None, dh, dc
 
 
 lstm.defvjp(_lstm_save, _lstm_back)
@@ -197,8 +195,8 @@ def _gru_back(saved, by_output):
     reverse=True,
   )
   by_weights = (
-    _weight_gradient(before, by_inputs[0]),
-    _weight_gradient(r * before, by_inputs[1]),
+    products.by_matrix(before, by_inputs[0]),
+    products.by_matrix(r * before, by_inputs[1]),
   )
   return by_weights, by_inputs, None, dh
 
