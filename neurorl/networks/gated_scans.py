@@ -25,20 +25,19 @@ def _before(x: Array, first: Array, reset: Array) -> Array:
 
 
 def lstm_step(
-  weights: Array, inputs: Array, hidden: Array, cell: Array
+  inputs: Array, product: Array, cell: Array
 ) -> tuple[Array, Array, Array]:
   """One step of an LSTM whose candidate is 2 sigmoid - 1.
 
   Args:
-    weights: `[H, 4 H]`; gates in the order input, candidate, forget, output.
-    inputs: `[B, 4 H]`, to which the recurrent projection is added.
-    hidden: `[B, H]`.
+    inputs: `[B, 4 H]`; gates in the order input, candidate, forget, output.
+    product: `[B, 4 H]`, of the hidden state and the recurrent weights.
     cell: `[B, H]`.
 
   Returns:
     The gates `[B, 4 H]`, the hidden state and the cell.
   """
-  gates = jax.nn.sigmoid(inputs + hidden @ weights)
+  gates = jax.nn.sigmoid(inputs + product)
   i, g, f, o = jnp.split(gates, 4, axis=-1)
   cell = f * cell + i * (2.0 * g - 1.0)
   return gates, o * jnp.tanh(cell), cell
@@ -47,8 +46,10 @@ def lstm_step(
 def _lstm_forward(weights, inputs, reset, hidden, cell):
   def body(state, now):
     inputs, reset = now
-    state = (_where_kept(reset, x) for x in state)
-    gates, *state = lstm_step(weights, inputs, *state)
+    hidden, cell = state
+    # What is reset is the product, which costs no pass of its own.
+    product = _where_kept(reset, hidden @ weights)
+    gates, *state = lstm_step(inputs, product, _where_kept(reset, cell))
     return tuple(state), (*state, gates)
 
   return jax.lax.scan(body, (hidden, cell), (inputs, reset))[1]
@@ -61,8 +62,8 @@ def lstm(
   """Steps an LSTM over time; a reset leaves a state of zeros.
 
   Args:
-    weights: `[H, 4 H]`, as `lstm_step` takes them.
-    inputs: `[T, B, 4 H]`.
+    weights: `[H, 4 H]`, with which the hidden state is multiplied.
+    inputs: `[T, B, 4 H]`, as `lstm_step` takes them.
     reset: `[T, B]`, whether the state is zeros before the step.
     hidden: `[B, H]`.
     cell: `[B, H]`.
@@ -84,29 +85,24 @@ def _lstm_save(weights, inputs, reset, hidden, cell):
 def _lstm_back(saved, by_output):
   weights, reset, gates, hidden_before, cell_before, cells = saved
   i, g, f, o = jnp.split(gates, 4, axis=-1)
-  di, dg, df, do = jnp.split(gates * (1.0 - gates), 4, axis=-1)
   tanh = jnp.tanh(cells)
-  candidate = 2.0 * g - 1.0
-  # d gates / d cell and d gates / d hidden, d cell / d hidden, and what the
-  # gradient of the cell keeps over a step.
-  by_cell = jnp.concatenate([candidate * di, 2 * i * dg, cell_before * df], -1)
-  by_hidden, cell_by_hidden = tanh * do, o * (1.0 - jnp.square(tanh))
-
+  # What the first three gates do to the cell, and the last to the hidden state.
+  does = jnp.concatenate([2.0 * g - 1.0, 2.0 * i, cell_before, tanh], -1)
+  does *= gates * (1.0 - gates)
+  cell_by_hidden = o * (1.0 - jnp.square(tanh))
   back = products.transpose(weights)
 
   def body(carry, now):
     dh, dc = carry
-    dh_here, dc_here, by_cell, by_hidden, cell_by_hidden, f, reset = now
+    dh_here, dc_here, does, cell_by_hidden, f, reset = now
     dh += dh_here
     dc += dc_here + dh * cell_by_hidden
-    dgates = jnp.concatenate(
-      [jnp.concatenate([dc, dc, dc], -1) * by_cell, dh * by_hidden], -1
-    )
+    dgates = does * jnp.concatenate([dc, dc, dc, dh], -1)
     dh, dc = (_where_kept(reset, x) for x in (dgates @ back, f * dc))
     return (dh, dc), dgates
 
   zeros = jnp.zeros_like(cells[0])
-  factors = (*by_output, by_cell, by_hidden, cell_by_hidden, f, reset)
+  factors = (*by_output, does, cell_by_hidden, f, reset)
   (dh, dc), dgates = jax.lax.scan(body, (zeros, zeros), factors, reverse=True)
   return products.by_matrix(hidden_before, dgates), dgates, None, dh, dc
 
