@@ -223,7 +223,8 @@ class GRU(GatedCore):
 
   def cell(self, weights, inputs, state: Array):
     """Advances by one step; returns the output `[B, H]` and the state."""
-    state, _, _ = gated_scans.gru_step(weights, inputs, state)
+    product = state @ weights[0]
+    state, _, _ = gated_scans.gru_step(weights[1], inputs, product, state)
     return state, state
 
   def scan(self, weights, inputs, reset: Array, state: Array):

@@ -111,30 +111,31 @@ lstm.defvjp(_lstm_save, _lstm_back)
 
 
 def gru_step(
-  weights: tuple[Array, Array], inputs: tuple[Array, Array], state: Array
+  weights: Array, inputs: tuple[Array, Array], product: Array, state: Array
 ) -> tuple[Array, Array, Array]:
   """One step of a GRU.
 
   Args:
-    weights: of the gates `[H, 2 H]`, update before reset gate; and of the
-      candidate `[H, H]`.
-    inputs: `[B, 2 H]` and `[B, H]`, to which the recurrent projections are
-      added.
+    weights: of the candidate, `[H, H]`.
+    inputs: of the gates, `[B, 2 H]`, update before reset gate; and of the
+      candidate, `[B, H]`.
+    product: `[B, 2 H]`, of the state and the gates' recurrent weights.
     state: `[B, H]`.
 
   Returns:
     The state, the gates `[B, 2 H]` and the candidate `[B, H]`.
   """
-  gates = jax.nn.sigmoid(inputs[0] + state @ weights[0])
+  gates = jax.nn.sigmoid(inputs[0] + product)
   z, r = jnp.split(gates, 2, axis=-1)
-  candidate = jnp.tanh(inputs[1] + (r * state) @ weights[1])
+  candidate = jnp.tanh(inputs[1] + (r * state) @ weights)
   return (1.0 - z) * state + z * candidate, gates, candidate
 
 
 def _gru_forward(weights, inputs, reset, state):
   def body(state, now):
     inputs, reset = now
-    step = gru_step(weights, inputs, _where_kept(reset, state))
+    product = _where_kept(reset, state @ weights[0])
+    step = gru_step(weights[1], inputs, product, _where_kept(reset, state))
     return step[0], step
 
   return jax.lax.scan(body, state, (inputs, reset))[1]
@@ -150,8 +151,8 @@ def gru(
   """Steps a GRU over time; a reset leaves a state of zeros.
 
   Args:
-    weights: as `gru_step` takes them.
-    inputs: `[T, B, 2 H]` and `[T, B, H]`.
+    weights: of the gates, `[H, 2 H]`, and of the candidate, `[H, H]`.
+    inputs: `[T, B, 2 H]` and `[T, B, H]`, as `gru_step` takes them.
     reset: `[T, B]`, whether the state is zeros before the step.
     state: `[B, H]`.
 
@@ -173,14 +174,15 @@ def _gru_back(saved, by_output):
   dz, dr = jnp.split(gates * (1.0 - gates), 2, axis=-1)
   candidate_by_state = z * (1.0 - jnp.square(candidates))
   z_by_state, r_by_product = (candidates - before) * dz, before * dr
+  back = [products.transpose(x) for x in weights]
 
   def body(dh, now):
     dh_here, candidate_by_state, z_by_state, r_by_product, r, kept, reset = now
     dh += dh_here
     dcandidate = dh * candidate_by_state
-    dproduct = dcandidate @ weights[1].T
+    dproduct = dcandidate @ back[1]
     dgates = jnp.concatenate([dh * z_by_state, dproduct * r_by_product], -1)
-    dh = dh * kept + dproduct * r + dgates @ weights[0].T
+    dh = dh * kept + dproduct * r + dgates @ back[0]
     return _where_kept(reset, dh), (dgates, dcandidate)
 
   factors = (by_output, candidate_by_state, z_by_state, r_by_product, r)
