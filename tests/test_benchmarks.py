@@ -2,13 +2,15 @@
 
 import jax
 import numpy as np
+import pytest
 
 from binaries.benchmarks import straightforward
 from neurorl import environments
 
 
-def test_the_straightforward_parts_run():
-  parts = straightforward.functions(environments.gymnax("Catch-bsuite"))
+@pytest.mark.parametrize("core", straightforward.CORES)
+def test_the_straightforward_parts_run(core):
+  parts = straightforward.functions(environments.gymnax("Catch-bsuite"), core)
   assert set(parts) == {"acting forwards", "environment steps", "update"}
   _, _, timestep = parts["environment steps"]()
   assert timestep.reward.shape == (straightforward.ENVS,)

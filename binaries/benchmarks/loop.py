@@ -1,4 +1,4 @@
-"""Recurrent Q-learning against the sum of straightforward parts."""
+"""Recurrent Q-learning against the sum of straightforward parts, by core."""
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +25,20 @@ periodic_copy.period = 200
 
 
 def measure(environment: str, repeats: int) -> dict[str, float | str]:
-  """Times whole iterations and the parts, in turn."""
-  bindings = [_SETTINGS, f"ENVIRONMENT = {environment!r}"]
+  """Times whole iterations and the parts, in turn, for each core."""
+  found = {"environment": environment}
+  for core in straightforward.CORES:
+    figures = _measure(environment, core, repeats)
+    found |= {f"{core}: {name}": value for name, value in figures.items()}
+  return found
+
+
+def _measure(environment: str, core: str, repeats: int) -> dict[str, float]:
+  bindings = [
+    _SETTINGS,
+    f"ENVIRONMENT = {environment!r}",
+    f"agent.core = @{core}()\n{core}.hidden_size = 128",
+  ]
   experiment = config.load(["qlearning.gin"], bindings).call()
   program = training.build(experiment)
   state = jax.jit(program.init)(jax.random.key(0))
@@ -41,14 +53,13 @@ def measure(environment: str, repeats: int) -> dict[str, float | str]:
     held[0], output = chunk(held[0], jnp.int32(ITERATIONS), learns)
     return output
 
-  parts = straightforward.functions(experiment.environment)
+  parts = straightforward.functions(experiment.environment, core)
   seconds = timing.medians({"loop": run, **parts}, repeats)
   # Each part is repeated as often as a loop's call repeats it.
   seconds = {name: s / ITERATIONS for name, s in seconds.items()}
   loop = seconds.pop("loop")
   total = sum(seconds.values())
   return {
-    "environment": environment,
     **{f"{name} (ms per 320 steps)": 1e3 * s for name, s in seconds.items()},
     "sum of parts (ms per 320 steps)": 1e3 * total,
     "loop (ms per 320 steps)": 1e3 * loop,

@@ -1,8 +1,8 @@
 """The parts of recurrent Q-learning, as a single-file script would have them.
 
-32 environments, rollouts of 10, LSTM 128, torso 128, head 512, one update of 32
-sequences of 20 steps: ten acting forwards, ten environment steps and an update
-by plain Haiku and optax. Machines are compared by their sum.
+32 environments, rollouts of 10, LSTM or GRU 128, torso 128, head 512, an update
+of 32 sequences of 20 steps: ten acting forwards, ten environment steps and that
+update by plain Haiku and optax. Machines are compared by their sum.
 """
 
 from collections.abc import Callable
@@ -21,13 +21,21 @@ from . import timing
 UNROLL, BATCH, SEQUENCE, ENVS = 10, 32, 20, 32
 STEPS = UNROLL * ENVS  # of an iteration
 ITERATIONS = 50  # that each part repeats
+# By name: the module, and what makes a state of it.
+CORES = {
+  "lstm": (hk.LSTM, lambda zeros: hk.LSTMState(zeros, zeros)),
+  "gru": (hk.GRU, lambda zeros: zeros),
+}
 
 
-def functions(environment: Environment) -> dict[str, Callable[[], Any]]:
+def functions(
+  environment: Environment, core: str = "lstm"
+) -> dict[str, Callable[[], Any]]:
   """Makes the parts of 50 iterations, each a compiled program.
 
   Args:
     environment: one environment with discrete actions.
+    core: one of `CORES`.
 
   Returns:
     By name, what runs a part.
@@ -35,16 +43,18 @@ def functions(environment: Environment) -> dict[str, Callable[[], Any]]:
   key = jax.random.key(0)
   shape = environment.spec.observation.shape
   actions = environment.spec.actions.num_actions
+  make_core, make_state = CORES[core]
 
   def network(observation, first, state):
     x = jax.nn.relu(hk.Linear(128)(hk.Flatten(-len(shape))(observation)))
-    x, state = hk.dynamic_unroll(hk.ResetCore(hk.LSTM(128)), (x, first), state)
+    x, state = hk.dynamic_unroll(
+      hk.ResetCore(make_core(128)), (x, first), state
+    )
     x = jax.nn.relu(hk.Linear(512)(x))
     return hk.Linear(actions)(x), state
 
   transformed = hk.without_apply_rng(hk.transform(network))
-  zeros = jnp.zeros((BATCH, 128))
-  memory = hk.LSTMState(zeros, zeros)
+  memory = make_state(jnp.zeros((BATCH, 128)))
   observation = jax.random.uniform(key, (SEQUENCE, BATCH, *shape))
   first = jnp.zeros((SEQUENCE, BATCH), bool)
   action = jax.random.randint(key, (SEQUENCE, BATCH), 0, actions)
