@@ -2,7 +2,7 @@
 
 Stages: `start` tells the time to first update and the peak memory of a process
 that learns and does nothing else; `measure` the speed of the loop and, in turn
-with it, of what it is held against.
+with it, of what it is held against; `speed` its alone.
 """
 
 import json
@@ -10,42 +10,56 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _SECONDS = 0.4  # of a measurement of the loop
 
 
-def call(arguments: list[str], variables: Mapping[str, str]) -> dict[str, Any]:
-  """Runs this module, or another of this folder, in a process of its own.
+def call(arguments: Sequence[str], variables: Mapping[str, str]) -> Any:
+  """Runs this module in a process of its own.
 
   Args:
-    arguments: the module's name, and what it is told.
+    arguments: the stage, the name of a run, and the stage's own.
     variables: of its environment, over those of here.
 
   Returns:
-    What it printed last.
+    What the stage found.
 
   Raises:
     RuntimeError: if it failed; with the end of what it said.
   """
-  module, *rest = arguments
   root = pathlib.Path(__file__).resolve().parents[len(__package__.split("."))]
   paths = [str(root), os.environ.get("PYTHONPATH", "")]
+  path = os.pathsep.join(path for path in paths if path)
+  module = f"{__package__}.child"
+  command = [sys.executable, "-m", module, *arguments]
+  return answer(command, {"PYTHONPATH": path, **variables})
+
+
+def answer(command: Sequence[str], variables: Mapping[str, str]) -> Any:
+  """Runs a command that prints JSON last.
+
+  Args:
+    command: what is run.
+    variables: of its environment, over those of here.
+
+  Returns:
+    What it printed.
+
+  Raises:
+    RuntimeError: if it failed; with the end of what it said.
+  """
   done = subprocess.run(
-    [sys.executable, "-m", f"{__package__}.{module}", *rest],
+    command,
     capture_output=True,
     text=True,
     check=False,
-    env={
-      **os.environ,
-      "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-      **variables,
-    },
+    env={**os.environ, **variables},
   )
   if done.returncode:
     said = done.stderr.strip().splitlines()[-1:] or ["nothing said"]
-    raise RuntimeError(f"{' '.join(arguments)} failed: {said[0]}")
+    raise RuntimeError(f"{' '.join(command)} failed: {said[0]}")
   return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -127,15 +141,24 @@ def start(name: str) -> dict[str, float]:
   return {"seconds": seconds, "megabytes": peak_memory()}
 
 
+def speed(name: str, chunks: int) -> list[float]:
+  """Returns the environment steps per second of some chunks."""
+  from . import looping, timing, workloads
+
+  timed = workloads.find(name)
+  loop = looping.start([timed.gin_file], timed.bindings)
+  count = loop.iterations_in(_SECONDS)
+  seconds = timing.samples({"loop": lambda: loop.run(count)}, chunks)["loop"]
+  return (loop.steps * count / seconds).tolist()
+
+
 def _main() -> None:
   from neurorl import compilation
 
+  stages = {"start": start, "measure": measure, "speed": speed}
   stage, name, *rest = sys.argv[1:]
   with compilation.settings(debug=False):
-    if stage == "start":
-      found = start(name)
-    else:
-      found = measure(name, int(rest[0]))
+    found = stages[stage](name, *map(int, rest))
   print(json.dumps(found), flush=True)
 
 

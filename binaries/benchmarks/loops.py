@@ -58,10 +58,10 @@ def measure(
 def _row(timed: Timed, repeats: int) -> dict[str, Any]:
   with tempfile.TemporaryDirectory() as folder:
     variables = {"JAX_COMPILATION_CACHE_DIR": folder}
-    arguments = ["child", "start", timed.name]
+    arguments = ["start", timed.name]
     cold = child.call(arguments, variables)
     warm = [child.call(arguments, variables)["seconds"] for _ in range(2)]
-    arguments = ["child", "measure", timed.name, str(repeats)]
+    arguments = ["measure", timed.name, str(repeats)]
     found = child.call(arguments, variables)
   loop = np.array(found["loop"])
   row = {
