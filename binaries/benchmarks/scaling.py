@@ -200,15 +200,17 @@ def draw(rows: Sequence[dict[str, Any]], stem: pathlib.Path) -> None:
   axes = list(dict.fromkeys(row["axis"] for row in rows))
   with style.styled():
     figure = style.figure(style.PAGE, 1.9 * -(-len(axes) // 2))
-    panels = figure.subplots(-(-len(axes) // 2), 2, squeeze=False).flat
+    panels = figure.subplots(-(-len(axes) // 2), 2, squeeze=False).ravel()
     for axis, panel in zip(axes, panels, strict=False):
       _panel(panel, axis, [row for row in rows if row["axis"] == axis], style)
-    for panel in list(panels)[len(axes) :]:
+    for panel in panels[len(axes) :]:
       panel.remove()
     style.save(figure, stem)
 
 
 def _panel(panel, axis: str, rows: Sequence[dict[str, Any]], style) -> None:
+  from matplotlib import ticker
+
   looks = style.lines(row["series"] for row in rows)
   for name, look in looks.items():
     mine = [row for row in rows if row["series"] == name]
@@ -219,5 +221,8 @@ def _panel(panel, axis: str, rows: Sequence[dict[str, Any]], style) -> None:
     panel.plot(at, median, marker="o", markersize=2.5, label=name, **look)
     panel.fill_between(at, low, high, color=look["color"], alpha=0.2, lw=0)
   panel.set(xscale="log", yscale="log", xlabel=axis)
+  panel.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+  panel.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+  panel.yaxis.set_minor_formatter(ticker.NullFormatter())
   panel.set_ylabel("µs per learned step" if "length" in axis else "µs per step")
   panel.legend()
