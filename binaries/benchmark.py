@@ -85,6 +85,9 @@ def _main(arguments) -> None:
   print(reporting.table(rows))
   if out:
     _keep(workload, reporting, out, rows)
+  failed = [row["row"] for row in rows if "failed" in row]
+  if failed:
+    raise programs.CommandError(f"failed: {', '.join(failed)}", 3)
 
 
 def _keep(workload, reporting, out: pathlib.Path, rows) -> None:

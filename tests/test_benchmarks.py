@@ -177,6 +177,15 @@ def test_a_row_of_loops_holds_its_figures_together(monkeypatch):
     loops.measure("", 2, ["large"])
 
 
+def test_a_row_whose_process_fails_says_so_and_stops_no_other(monkeypatch):
+  rows = [timed.Timed("no row", "no_such_file.gin"), _tiny_row()]
+  monkeypatch.setattr(workloads, "TIMED", rows)
+  for row in loops.measure("", 1):
+    # A process of its own knows neither of them.
+    assert set(row) == {"row", "failed"}
+    assert f"start {row['row']} failed: " in row["failed"]
+
+
 def test_a_child_measures_what_a_row_needs(monkeypatch):
   from binaries.benchmarks import child
 

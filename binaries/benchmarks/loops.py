@@ -36,7 +36,7 @@ def measure(
     only: names of rows, or beginnings of them; all if empty.
 
   Returns:
-    A row for each.
+    A row for each; of one whose process failed, what it said.
 
   Raises:
     ValueError: if there is no such row.
@@ -46,13 +46,22 @@ def measure(
     if not any(timed.name.startswith(name) for timed in workloads.TIMED):
       names = ", ".join(repr(timed.name) for timed in workloads.TIMED)
       raise ValueError(f"no row begins with {name!r}; rows are {names}")
-  rows = []
-  for timed in workloads.TIMED:
-    if not only or timed.name.startswith(tuple(only)):
-      rows.append(_row(timed, repeats))
-      speed = np.median(rows[-1]["steps/s"])
-      print(f"{timed.name}: {speed:,.0f} steps/s", flush=True)
-  return rows
+  return [
+    _row_or_failure(timed, repeats)
+    for timed in workloads.TIMED
+    if not only or timed.name.startswith(tuple(only))
+  ]
+
+
+def _row_or_failure(timed: Timed, repeats: int) -> dict[str, Any]:
+  try:
+    row = _row(timed, repeats)
+  except RuntimeError as error:
+    print(f"{timed.name}: {error}", flush=True)
+    return {"row": timed.name, "failed": str(error)}
+  speed = np.median(row["steps/s"])
+  print(f"{timed.name}: {speed:,.0f} steps/s", flush=True)
+  return row
 
 
 def _row(timed: Timed, repeats: int) -> dict[str, Any]:
