@@ -99,7 +99,11 @@ def measure(name: str, repeats: int) -> dict[str, Any]:
   loop = looping.start([timed.gin_file], timed.bindings)
   count = loop.iterations_in(_SECONDS)
   catch = environments.gymnax("Catch-bsuite")
-  groups = {"reference": straightforward.functions(catch)}
+  groups = {
+    "reference": straightforward.functions(
+      catch, iterations=straightforward.ITERATIONS
+    )
+  }
   if timed.work:
     groups["parts"] = straightforward.functions(
       loop.experiment.environment, timed.work, count

@@ -20,6 +20,8 @@ from neurorl.training.program import Program
 
 from . import arithmetic
 
+_LONGEST = 1.0  # seconds of a measurement
+
 
 @dataclasses.dataclass
 class Loop:
@@ -47,15 +49,22 @@ class Loop:
     return self.chunks.run(iterations, learn)[0]
 
   def iterations_in(self, seconds: float, learn: bool = True) -> int:
-    """Finds how many iterations take at least so long."""
+    """Finds how many iterations to time.
+
+    A chunk as `train.py` has it, since what a chunk costs once is shared by
+    its iterations; more if it takes less than `seconds`, fewer if it takes
+    longer than about a second.
+    """
     count = 1
     while True:
       begun = time.perf_counter()
       self.run(count, learn)
       took = time.perf_counter() - begun
-      if took >= 0.5 * seconds:
-        return max(1, math.ceil(count * seconds / took))
-      count *= 2
+      if took >= _LONGEST:
+        return count
+      if count >= self.experiment.iterations_per_chunk:
+        return max(count, math.ceil(count * seconds / took))
+      count = min(2 * count, self.experiment.iterations_per_chunk)
 
   def operations(self) -> float:
     """Counts the operations of an iteration that learns, of all seeds."""

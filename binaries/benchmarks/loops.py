@@ -10,7 +10,8 @@ alone take at the rate of large ones. Last, the peer's steps a second scaled to
 this machine by the straightforward parts of Q-learning on Catch, 8.0 ms where
 the peer was measured; and ours by those.
 
-All of a row is measured in turn in one process.
+All of a row is measured in turn in one process, the loop by chunks of
+`train.py`'s length, shorter ones if they take longer than about a second.
 """
 
 import tempfile
