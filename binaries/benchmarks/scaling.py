@@ -4,10 +4,12 @@ Microseconds: of an environment step, of all environments and seeds; along the
 lengths, of a step of a sequence that is learned from (32 sequences an update),
 an iteration that learns less one that only collects. The points of a series are
 measured in turn, by chunks of `train.py`'s length, shorter ones if they take
-longer than about a second. Environments: PPO with 4 epochs of 4 minibatches however large
-they are, so that the work per step is the same; and Q-learning that only acts
-and stores. Capacities: DQN, uniform and prioritized, batches of 32. Seeds: of
-all at once, split over devices as `train.py` does.
+longer than about a second.
+
+Environments: PPO with 4 epochs of 4 minibatches however large they are, so that
+the work per step is the same; and Q-learning that only acts and stores.
+Capacities: DQN, uniform and prioritized, batches of 32. Seeds: of all at once,
+split over devices as `train.py` does.
 """
 
 import dataclasses
