@@ -1,25 +1,41 @@
 """Measures speed, start-up and memory, and what each is held against.
 
-python binaries/benchmark.py --workload=loop
+python binaries/benchmark.py --workload=loops --out=benchmarks/loops.json
+python binaries/benchmark.py --workload=loops --only='qlearning catch'
+python binaries/benchmark.py --workload=scaling --out=benchmarks/scaling.json
+python binaries/benchmark.py --workload=rejax
 python binaries/benchmark.py --workload=search
-python binaries/benchmark.py --workload=peers
 python binaries/benchmark.py --workload=cores
 python binaries/benchmark.py --workload=startup
 python binaries/benchmark.py --workload=replay_memory
 
 Each workload is a module of `benchmarks/`, which says what it measures. What is
-compared is measured in turn in one process.
+compared is measured in turn. Of several measurements a table shows the median
+and, after ±, half of the interquartile range in per cent of it; the JSON file
+of `--out` holds them all, and Markdown is written beside it.
 """
 
 import importlib
-import resource
+import pathlib
 
-from absl import app, flags
+from absl import flags
+
+from neurorl import programs
+
+flags.adopt_module_key_flags(programs)
 
 _WORKLOAD = flags.DEFINE_enum(
   "workload",
-  "loop",
-  ["loop", "search", "peers", "cores", "startup", "replay_memory"],
+  "loops",
+  [
+    "loops",
+    "scaling",
+    "rejax",
+    "search",
+    "cores",
+    "startup",
+    "replay_memory",
+  ],
   "What to measure.",
 )
 _ENVIRONMENT = flags.DEFINE_string(
@@ -27,7 +43,20 @@ _ENVIRONMENT = flags.DEFINE_string(
   "Catch-bsuite",
   "A name of gymnax, where the workload does not name its own.",
 )
-_REPEATS = flags.DEFINE_integer("repeats", 7, "Measurements; medians are told.")
+_REPEATS = flags.DEFINE_integer(
+  "repeats", 7, "Measurements of each figure.", lower_bound=1
+)
+_ONLY = flags.DEFINE_multi_string(
+  "only",
+  [],
+  "Beginnings of the names of the rows (of loops), series (of scaling) or "
+  "algorithms (of rejax) to measure; by default all.",
+)
+_OUT = flags.DEFINE_string(
+  "out",
+  None,
+  "A JSON file for the figures; Markdown and pictures go beside it.",
+)
 
 
 def _workload(name: str):
@@ -37,20 +66,44 @@ def _workload(name: str):
   return importlib.import_module(f"benchmarks.{name}")
 
 
-def _main(_) -> None:
-  """Runs a workload and prints its figures."""
-  workload = _workload(_WORKLOAD.value)
-  figures = workload.measure(_ENVIRONMENT.value, _REPEATS.value)
-  for name, value in figures.items():
-    shown = value if isinstance(value, str) else f"{value:,.3f}"
-    print(f"{name:<65} {shown:>14}")
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-  print(f"{'peak memory of this process (MB)':<65} {peak / 1e3:>14,.0f}")
+def _main(arguments) -> None:
+  """Runs a workload, prints its table and keeps its figures."""
+  if len(arguments) > 1:
+    raise programs.CommandError(f"unexpected argument '{arguments[1]}'", 2)
+  out = pathlib.Path(_OUT.value).expanduser() if _OUT.value else None
+  if out and out.suffix != ".json":
+    raise programs.CommandError(f"--out={out} must end in .json", 2)
+  workload, reporting = _workload(_WORKLOAD.value), _workload("reporting")
+  try:
+    rows = workload.measure(_ENVIRONMENT.value, _REPEATS.value, _ONLY.value)
+  except ValueError as error:
+    programs.show_traceback()
+    raise programs.CommandError(str(error), 2) from error
+  except RuntimeError as error:
+    programs.show_traceback()
+    raise programs.CommandError(str(error), 3) from error
+  print(reporting.table(rows))
+  if out:
+    _keep(workload, reporting, out, rows)
+  failed = [row["row"] for row in rows if "failed" in row]
+  if failed:
+    raise programs.CommandError(f"failed: {', '.join(failed)}", 3)
+
+
+def _keep(workload, reporting, out: pathlib.Path, rows) -> None:
+  try:
+    reporting.write(out, _WORKLOAD.value, rows, workload.__doc__)
+    if hasattr(workload, "draw"):
+      workload.draw(rows, out.with_suffix(""))
+  except OSError as error:
+    raise programs.CommandError(
+      f"cannot write {error.filename or out}: {error.strerror}", 3
+    ) from error
 
 
 def main() -> None:
   """Runs the program; the console script `neurorl-benchmark`."""
-  app.run(_main)
+  programs.run(_main)
 
 
 if __name__ == "__main__":

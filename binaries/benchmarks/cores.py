@@ -4,6 +4,9 @@
 call, as 64, 8 or 2 unrolls one after the other.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
@@ -24,21 +27,35 @@ _CORES = {
 }
 
 
-def measure(environment: str, repeats: int) -> dict[str, float]:
-  """Times the gradients in turn."""
-  del environment
+def measure(
+  environment: str, repeats: int, only: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+  """Times the gradients in turn.
+
+  Args:
+    environment: ignored.
+    repeats: measurements of each.
+    only: ignored.
+
+  Returns:
+    A row for every core and length.
+  """
+  del environment, only
   functions = {
-    f"{name:<17}{length:>5}": _gradients(recipe(), length)
+    (name, length): _gradients(recipe(), length)
     for length in _LENGTHS
     for name, recipe in _CORES.items()
   }
-  seconds = timing.medians(functions, repeats)
-  found = {}
-  for name, s in seconds.items():
-    lstm = seconds[f"{'lstm':<17}{name.split()[-1]:>5}"]
-    found[f"{name} (us per step of 32)"] = 1e6 * s / _STEPS
-    found[f"{name} lstm's time / its"] = lstm / s
-  return found
+  seconds = timing.samples(functions, repeats)
+  return [
+    {
+      "core": name,
+      "length": length,
+      "us per step of 32": 1e6 * s / _STEPS,
+      "lstm's time / its": seconds["lstm", length] / s,
+    }
+    for (name, length), s in seconds.items()
+  ]
 
 
 def _gradients(recipe, length: int):

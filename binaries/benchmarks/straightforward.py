@@ -1,120 +1,109 @@
-"""The parts of recurrent Q-learning, as a single-file script would have them.
+"""The parts of a loop, as a single-file script would have them.
 
-32 environments, rollouts of 10, LSTM or GRU 128, torso 128, head 512, an update
-of 32 sequences of 20 steps: ten acting forwards, ten environment steps and that
-update by plain Haiku and optax. Machines are compared by their sum.
+Acting forwards, environment steps and updates in plain Haiku and optax, each
+compiled alone and timed alone; nothing else that a loop does is in them:
+replay, returns over a rollout, statistics. Losses are the plainest of their
+kind: squared errors, and cross-entropies for whatever has logits.
+
+`REFERENCE` is recurrent Q-learning: 32 environments, rollouts of 10, LSTM 128,
+torso 128, head 512, one update of 32 sequences of 20 steps. By the sum of its
+parts on Catch machines are compared.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-import haiku as hk
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from neurorl import environments
-from neurorl.types import Environment
+from neurorl.types import Environment, EnvironmentSpec
 
-from . import timing
+from . import plain, timing
+from .plain import Work
 
-UNROLL, BATCH, SEQUENCE, ENVS = 10, 32, 20, 32
-STEPS = UNROLL * ENVS  # of an iteration
-ITERATIONS = 50  # that each part repeats
-# By name: the module, and what makes a state of it.
-CORES = {
-  "lstm": (hk.LSTM, lambda zeros: hk.LSTMState(zeros, zeros)),
-  "gru": (hk.GRU, lambda zeros: zeros),
-}
+ITERATIONS = 50  # that each part repeats, of the reference's size
+
+
+REFERENCE = Work()
 
 
 def functions(
-  environment: Environment, core: str = "lstm"
+  environment: Environment, work: Work = REFERENCE, iterations: int = ITERATIONS
 ) -> dict[str, Callable[[], Any]]:
-  """Makes the parts of 50 iterations, each a compiled program.
+  """Makes the parts of many iterations, each a compiled program.
 
   Args:
     environment: one environment with discrete actions.
-    core: one of `CORES`.
+    work: what an iteration does.
+    iterations: how many.
 
   Returns:
     By name, what runs a part.
   """
+  acts = iterations * work.unroll * work.forwards
+  updates = iterations * work.updates
+  spec = environment.spec
+  return {
+    "acting forwards": timing.repeated(*_forward(spec, work), acts),
+    "environment steps": timing.repeated(*_step(environment, work), acts),
+    "update": timing.repeated(*_update(spec, work), updates),
+  }
+
+
+def milliseconds(environment: Environment, repeats: int) -> np.ndarray:
+  """Returns the sum of the reference's parts of one iteration, `[repeats]`."""
+  seconds = timing.samples(functions(environment), repeats)
+  return 1e3 * sum(seconds.values()) / ITERATIONS
+
+
+# Everything depends on what went before, so that nothing is hoisted out of the
+# repetition.
+def _forward(spec: EnvironmentSpec, work: Work):
+  observation, first = plain.seen(spec, 1, work.envs)
+  memory = plain.memory(work, work.envs)
+  network = plain.network(spec, work)
+  params = network.init(jax.random.key(0), observation, first, memory)
+
+  def forward(carry):
+    seen, state = carry
+    outputs, state = network.apply(params, seen, first, state)
+    chosen = sum(jnp.argmax(x, -1) for x in outputs)
+    ones = [1] * (observation.ndim - 2)
+    return observation + 0.1 * chosen.reshape(1, work.envs, *ones), state
+
+  return forward, (observation, memory)
+
+
+def _step(environment: Environment, work: Work):
+  batched = environments.batch(environment)
+  action = plain.actions(environment.spec, work.envs)
+
+  def step(carry):
+    key, state, timestep = carry
+    key, now = jax.random.split(key)
+    keys = jax.random.split(now, (work.envs, 2))
+    return key, *batched.step(keys, state, timestep, action)
+
   key = jax.random.key(0)
-  shape = environment.spec.observation.shape
-  actions = environment.spec.actions.num_actions
-  make_core, make_state = CORES[core]
+  started = jax.jit(batched.reset)(jax.random.split(key, work.envs))
+  return step, (key, *started)
 
-  def network(observation, first, state):
-    x = jax.nn.relu(hk.Linear(128)(hk.Flatten(-len(shape))(observation)))
-    x, state = hk.dynamic_unroll(
-      hk.ResetCore(make_core(128)), (x, first), state
-    )
-    x = jax.nn.relu(hk.Linear(512)(x))
-    return hk.Linear(actions)(x), state
 
-  transformed = hk.without_apply_rng(hk.transform(network))
-  memory = make_state(jnp.zeros((BATCH, 128)))
-  observation = jax.random.uniform(key, (SEQUENCE, BATCH, *shape))
-  first = jnp.zeros((SEQUENCE, BATCH), bool)
-  action = jax.random.randint(key, (SEQUENCE, BATCH), 0, actions)
-  reward = jax.random.uniform(key, (SEQUENCE - 1, BATCH))
-  params = transformed.init(key, observation, first, memory)
+def _update(spec: EnvironmentSpec, work: Work):
+  observation, first = plain.seen(spec, work.length, work.batch)
+  memory = plain.memory(work, work.batch)
+  network = plain.network(spec, work)
+  params = network.init(jax.random.key(0), observation, first, memory)
   optimizer = optax.chain(optax.clip_by_global_norm(10.0), optax.adam(1e-3))
+  loss = plain.loss(spec, work)
 
-  def choose(q, a):
-    return jnp.take_along_axis(q, a[..., None], -1)[..., 0]
-
-  def loss(params, target_params):
-    q, _ = transformed.apply(params, observation, first, memory)
-    target, _ = transformed.apply(target_params, observation, first, memory)
-    value = choose(target, jnp.argmax(q, -1))[1:]
-
-    def back(g, rv):
-      g = rv[0] + 0.99 * (0.1 * rv[1] + 0.9 * g)
-      return g, g
-
-    _, returns = jax.lax.scan(back, value[-1], (reward, value), reverse=True)
-    error = choose(q, action)[:-1] - jax.lax.stop_gradient(returns)
-    return jnp.mean(jnp.square(error))
-
-  # Everything depends on what went before, so that nothing is hoisted out of
-  # the repetition.
   def update(carry):
     new, old, opt_state = carry
     gradients = jax.grad(loss)(new, old)
     updates, opt_state = optimizer.update(gradients, opt_state, new)
     return optax.apply_updates(new, updates), new, opt_state
 
-  def forward(carry):
-    seen, state = carry
-    q, state = transformed.apply(params, seen, first[:1], state)
-    chosen = jnp.argmax(q, -1).reshape(1, BATCH, *[1] * len(shape))
-    return observation[:1] + 0.1 * chosen, state
-
-  batched = environments.batch(environment)
-
-  def step(carry):
-    key, state, timestep = carry
-    key, now = jax.random.split(key)
-    keys = jax.random.split(now, (ENVS, 2))
-    return key, *batched.step(keys, state, timestep, action[0])
-
-  started = jax.jit(batched.reset)(jax.random.split(key, ENVS))
-  return {
-    "acting forwards": timing.repeated(
-      forward, (observation[:1], memory), ITERATIONS * UNROLL
-    ),
-    "environment steps": timing.repeated(
-      step, (key, *started), ITERATIONS * UNROLL
-    ),
-    "update": timing.repeated(
-      update, (params, params, optimizer.init(params)), ITERATIONS
-    ),
-  }
-
-
-def milliseconds(environment: Environment, repeats: int) -> float:
-  """Returns the sum of the parts of one iteration, in milliseconds."""
-  seconds = timing.medians(functions(environment), repeats)
-  return 1e3 * sum(seconds.values()) / ITERATIONS
+  return update, (params, params, optimizer.init(params))

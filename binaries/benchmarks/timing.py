@@ -1,18 +1,18 @@
 """Times functions in turn, compiled alike, repeated within a program."""
 
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 
 from neurorl.training import executables
 
 
-def medians(
+def samples(
   functions: Mapping[str, Callable[[], Any]], repeats: int
-) -> dict[str, float]:
+) -> dict[str, np.ndarray]:
   """Times functions in turn, so that a machine that drifts favours none.
 
   Args:
@@ -20,7 +20,7 @@ def medians(
     repeats: measurements of each, after one that warms up.
 
   Returns:
-    Seconds per call.
+    Seconds per call, `[repeats]` each; the i-th of all were measured together.
   """
   seconds = {name: [] for name in functions}
   for repeat in range(repeats + 1):
@@ -29,7 +29,7 @@ def medians(
       jax.block_until_ready(function())
       if repeat:
         seconds[name].append(time.perf_counter() - begun)
-  return {name: statistics.median(found) for name, found in seconds.items()}
+  return {name: np.array(found) for name, found in seconds.items()}
 
 
 def repeated(
