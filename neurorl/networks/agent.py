@@ -8,13 +8,13 @@ from typing import NamedTuple
 import haiku as hk
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType
 
-from neurorl.networks import observation_norm
+from neurorl.networks import observation_norm, precision
 from neurorl.networks.cores import CoreRecipe, FeedForward
 from neurorl.networks.dynamics import DynamicsRecipe, Normalise, encode_action
 from neurorl.networks.heads import Head, HeadRecipe
 from neurorl.networks.torsos import TorsoRecipe
+from neurorl.ops import placing
 from neurorl.ops.outputs import EMBEDDING
 from neurorl.registry import component
 from neurorl.types import Agent, AgentRecipe, EnvironmentSpec, TimeStep
@@ -40,6 +40,7 @@ def agent(
   transition_heads: Mapping[str, HeadRecipe] | None = None,
   normalise: Normalise | None = None,
   action_heads: Mapping[str, HeadRecipe] | None = None,
+  compute_dtype: str | None = None,
 ) -> AgentRecipe:
   """A recurrent network of a torso, a core and named heads.
 
@@ -60,13 +61,18 @@ def agent(
     action_heads: what is predicted of a state and an action, such as
       `{'q': @scalar_head()}` for Q(s, a): any heads, which read the embedding
       and the action side by side. Only losses evaluate them.
+    compute_dtype: 'bfloat16' for the operands of matrix products in torso,
+      core and dynamics; sums, parameters and states, the heads and all losses
+      stay in float32. None for float32 throughout. To be tried on a GPU or TPU;
+      most CPUs are slower by it.
 
   Returns:
     The agent's recipe: `environment spec -> Agent`.
 
   Raises:
     ValueError: if there is no head, one is named 'embedding', names of heads
-      are not distinct, or transition heads have no dynamics.
+      are not distinct, transition heads have no dynamics, or there is no such
+      `compute_dtype`.
   """
   transition_heads, action_heads = transition_heads or {}, action_heads or {}
   _check_names(heads, transition_heads, action_heads)
@@ -76,6 +82,7 @@ def agent(
         f"agent.transition_heads: '{name}' needs a model; bind agent.dynamics "
         "= @residual_dynamics()"
       )
+  precision.check("agent.compute_dtype", compute_dtype)
   all_heads = {**heads, **transition_heads, **action_heads}
   codecs = {name: head.codec for name, head in all_heads.items() if head.codec}
 
@@ -100,26 +107,36 @@ def agent(
     dynamics_module = dynamics(spec) if dynamics else None
     normalised = normalise or (lambda x: x)
 
+    def computed(function):
+      return precision.computed_in(function, compute_dtype)
+
     def predict(x, timestep, mode, modules):
       embedding = normalised(x)
       outputs = {n: head(embedding, timestep, mode) for n, head in modules}
       return {EMBEDDING: embedding, **outputs}
 
+    @computed
+    def embed(observation, first, state):
+      return core_module.step(torso_module(observation), first, state)
+
+    @computed
+    def embed_all(observation, first, state):
+      x = _over_time(torso_module)(observation)
+      return core_module.unroll(x, first, state)
+
     def step(timestep, state, mode):
-      x = torso_module(timestep.observation)
-      x, state = core_module.step(x, timestep.first, state)
+      x, state = embed(timestep.observation, timestep.first, state)
       return predict(x, timestep, mode, head_modules), state
 
     def unroll(timestep, state, mode):
-      x = _over_time(torso_module)(timestep.observation)
-      x, state = core_module.unroll(x, timestep.first, state)
+      x, state = embed_all(timestep.observation, timestep.first, state)
       outputs = _over_time(
         lambda x, timestep: predict(x, timestep, mode, head_modules)
       )(x, timestep)
       return outputs, state
 
     def imagine(embedding, action, mode):
-      x = dynamics_module(embedding, action)
+      x = computed(dynamics_module)(embedding, action)
       modules = [*head_modules, *transition_modules]
       outputs = predict(x, None, mode, modules)
       return outputs, outputs[EMBEDDING]
@@ -152,10 +169,7 @@ def agent(
 
 def _over_time(module: Callable) -> Callable:
   """Applies what takes `[B, ...]` to `[T, B, ...]`."""
-  mesh = jax.sharding.get_abstract_mesh()
-  kinds = zip(mesh.axis_sizes, mesh.axis_types, strict=True)
-  if any(size > 1 and kind == AxisType.Auto for size, kind in kinds):
-    # A batch that devices share cannot be merged with time.
+  if placing.batch_is_split():
     return hk.vmap(module, split_rng=False)
   # As rows: XLA copies the operands of a product over two leading axes.
   return hk.BatchApply(module)

@@ -8,6 +8,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from neurorl.ops import products
 from neurorl.types import Array
 
 
@@ -35,8 +36,12 @@ class Convolution(hk.Module):
       return self._as_product(image, w) + b
     dimensions = ("NHWC", "HWIO", "NHWC")
     return b + jax.lax.conv_general_dilated(
-      image, w, (1, 1), self._padding, dimension_numbers=dimensions
-    )
+      image.astype(w.dtype),
+      w,
+      (1, 1),
+      self._padding,
+      dimension_numbers=dimensions,
+    ).astype(jnp.float32)
 
   def _as_product(self, image: Array, w: Array) -> Array:
     if self._padding == "SAME":
@@ -47,4 +52,5 @@ class Convolution(hk.Module):
       for i in range(3)
       for j in range(3)
     ]
-    return jnp.concatenate(shifted, axis=-1) @ w.reshape(-1, self._channels)
+    rows = jnp.concatenate(shifted, axis=-1)
+    return products.dot(rows, w.reshape(-1, self._channels))

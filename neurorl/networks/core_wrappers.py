@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import haiku as hk
 
 from neurorl.networks.cores import Core, CoreRecipe
+from neurorl.ops import products
 from neurorl.registry import component
 from neurorl.types import Array, Tree
 
@@ -64,7 +65,7 @@ class Residual(hk.Module):
     if width == size:
       return x
     init = hk.initializers.TruncatedNormal(1.0 / width**0.5)
-    return x @ hk.get_parameter("w", (width, size), init=init)
+    return products.matmul(x, hk.get_parameter("w", (width, size), init=init))
 
 
 class Normalised:

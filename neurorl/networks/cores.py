@@ -174,18 +174,19 @@ class LSTM(GatedCore):
 
   def recurrent_weights(self) -> Array:
     """Returns the recurrent weights, doubled for the candidate."""
-    return super().recurrent_weights() * self._per_gate(1, 2, 1, 1)
+    weights = super().recurrent_weights()
+    return weights * self._per_gate(1, 2, 1, 1).astype(weights.dtype)
 
   def input_parameters(self, width: int) -> tuple[Array, Array]:
     """Returns the weights of inputs and the bias, doubled for the candidate."""
     weights, bias = super().input_parameters(width)
     bias += self._per_gate(0, 0, 1, 0)
     doubled = self._per_gate(1, 2, 1, 1)
-    return weights * doubled, bias * doubled
+    return weights * doubled.astype(weights.dtype), bias * doubled
 
   def cell(self, weights: Array, inputs: Array, state: LSTMState):
     """Advances by one step; returns the output `[B, H]` and the state."""
-    product = state.hidden @ weights
+    product = products.dot(state.hidden, weights)
     _, hidden, cell = gated_scans.lstm_step(inputs, product, state.cell)
     return hidden, LSTMState(hidden, cell)
 
@@ -223,7 +224,7 @@ class GRU(GatedCore):
 
   def cell(self, weights, inputs, state: Array):
     """Advances by one step; returns the output `[B, H]` and the state."""
-    product = state @ weights[0]
+    product = products.dot(state, weights[0])
     state, _, _ = gated_scans.gru_step(weights[1], inputs, product, state)
     return state, state
 

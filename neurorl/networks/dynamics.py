@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.networks.cores import GRU
-from neurorl.networks.linears import Activation, Layers, check_sizes
+from neurorl.networks.linears import Activation, Dense, Layers, check_sizes
 from neurorl.ops import extremes
 from neurorl.registry import component
 from neurorl.types import Array, DiscreteActions, EnvironmentSpec
@@ -99,7 +99,7 @@ class _Residual(hk.Module):
 
   def __call__(self, embedding: Array, action: Array) -> Array:
     hidden = self._layers(jnp.concatenate([embedding, action], axis=-1))
-    return embedding + hk.Linear(embedding.shape[-1], name="out")(hidden)
+    return embedding + Dense(embedding.shape[-1], name="out")(hidden)
 
 
 @component

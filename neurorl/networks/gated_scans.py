@@ -48,7 +48,7 @@ def _lstm_forward(weights, inputs, reset, hidden, cell):
     inputs, reset = now
     hidden, cell = state
     # What is reset is the product, which costs no pass of its own.
-    product = _where_kept(reset, hidden @ weights)
+    product = _where_kept(reset, products.dot(hidden, weights))
     gates, *state = lstm_step(inputs, product, _where_kept(reset, cell))
     return tuple(state), (*state, gates)
 
@@ -98,13 +98,21 @@ def _lstm_back(saved, by_output):
     dh += dh_here
     dc += dc_here + dh * cell_by_hidden
     dgates = does * jnp.concatenate([dc, dc, dc, dh], -1)
-    dh, dc = (_where_kept(reset, x) for x in (dgates @ back, f * dc))
+    dh, dc = (
+      _where_kept(reset, x) for x in (products.dot(dgates, back), f * dc)
+    )
     return (dh, dc), dgates
 
   zeros = jnp.zeros_like(cells[0])
   factors = (*by_output, does, cell_by_hidden, f, reset)
   (dh, dc), dgates = jax.lax.scan(body, (zeros, zeros), factors, reverse=True)
-  return products.by_matrix(hidden_before, dgates), dgates, None, dh, dc
+  return (
+    products.by_matrix(hidden_before, dgates, weights.dtype),
+    dgates,
+    None,
+    dh,
+    dc,
+  )
 
 
 lstm.defvjp(_lstm_save, _lstm_back)
@@ -127,14 +135,14 @@ def gru_step(
   """
   gates = jax.nn.sigmoid(inputs[0] + product)
   z, r = jnp.split(gates, 2, axis=-1)
-  candidate = jnp.tanh(inputs[1] + (r * state) @ weights)
+  candidate = jnp.tanh(inputs[1] + products.dot(r * state, weights))
   return (1.0 - z) * state + z * candidate, gates, candidate
 
 
 def _gru_forward(weights, inputs, reset, state):
   def body(state, now):
     inputs, reset = now
-    product = _where_kept(reset, state @ weights[0])
+    product = _where_kept(reset, products.dot(state, weights[0]))
     step = gru_step(weights[1], inputs, product, _where_kept(reset, state))
     return step[0], step
 
@@ -180,9 +188,9 @@ def _gru_back(saved, by_output):
     dh_here, candidate_by_state, z_by_state, r_by_product, r, kept, reset = now
     dh += dh_here
     dcandidate = dh * candidate_by_state
-    dproduct = dcandidate @ back[1]
+    dproduct = products.dot(dcandidate, back[1])
     dgates = jnp.concatenate([dh * z_by_state, dproduct * r_by_product], -1)
-    dh = dh * kept + dproduct * r + dgates @ back[0]
+    dh = dh * kept + dproduct * r + products.dot(dgates, back[0])
     return _where_kept(reset, dh), (dgates, dcandidate)
 
   factors = (by_output, candidate_by_state, z_by_state, r_by_product, r)
@@ -193,8 +201,8 @@ def _gru_back(saved, by_output):
     reverse=True,
   )
   by_weights = (
-    products.by_matrix(before, by_inputs[0]),
-    products.by_matrix(r * before, by_inputs[1]),
+    products.by_matrix(before, by_inputs[0], weights[0].dtype),
+    products.by_matrix(r * before, by_inputs[1], weights[1].dtype),
   )
   return by_weights, by_inputs, None, dh
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from neurorl.networks.cores import GRU, CoreRecipe
 from neurorl.networks.linear_attention import check_heads
-from neurorl.networks.linears import Layers, check_sizes
+from neurorl.networks.linears import Dense, Layers, check_sizes
 from neurorl.ops import trees
 from neurorl.registry import component
 from neurorl.types import Array
@@ -47,11 +47,11 @@ class _Attention(hk.Module):
     super().__init__(name="attention")
     self._heads = (num_heads, hidden_size // num_heads)
     self._memory_size = memory_size
-    self._queries = hk.Linear(hidden_size, name="queries")
+    self._queries = Dense(hidden_size, name="queries")
     # A key's bias would add the same to all scores of a query.
-    self._keys = hk.Linear(hidden_size, with_bias=False, name="keys")
-    self._values = hk.Linear(hidden_size, name="values")
-    self._out = hk.Linear(hidden_size, name="out")
+    self._keys = Dense(hidden_size, with_bias=False, name="keys")
+    self._values = Dense(hidden_size, name="values")
+    self._out = Dense(hidden_size, name="out")
 
   def _split(self, x: Array) -> Array:
     return x.reshape(*x.shape[:-1], *self._heads)
@@ -100,12 +100,12 @@ class GTrXL(hk.Module):
     super().__init__(name=name)
     self._hidden_size = hidden_size
     self._memory_size = memory_size
-    self._embed = hk.Linear(hidden_size, name="embed")
+    self._embed = Dense(hidden_size, name="embed")
     self._norms = [hk.LayerNorm(-1, True, True, name=f"norm_{i}") for i in "ab"]
     self._gates = [_Gate(hidden_size, name=f"gate_{i}") for i in "ab"]
     self._attention = _Attention(hidden_size, num_heads, memory_size)
     self._mlp = Layers([mlp_size], jax.nn.relu, False, name="mlp")
-    self._out = hk.Linear(hidden_size, name="out")
+    self._out = Dense(hidden_size, name="out")
 
   def initial_state(self, batch_size: int) -> Window:
     """Returns an empty window."""

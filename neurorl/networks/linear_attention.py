@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from neurorl.networks.cores import CoreRecipe
 from neurorl.networks.linear_cores import GatedReadout
-from neurorl.networks.linears import check_sizes
+from neurorl.networks.linears import Dense, check_sizes
 from neurorl.ops import attention
 from neurorl.registry import component
 from neurorl.types import Array
@@ -38,12 +38,12 @@ class LinearAttention(hk.Module):
     self._heads = (num_heads, hidden_size // num_heads)
     # Sharp keys and queries from the first, as in `linear_cores.MinGRU`.
     self._norm = hk.RMSNorm(-1, name="norm")
-    self._keys = hk.Linear(hidden_size, name="keys")
-    self._values = hk.Linear(hidden_size, name="values")
-    self._queries = hk.Linear(hidden_size, name="queries")
+    self._keys = Dense(hidden_size, name="keys")
+    self._values = Dense(hidden_size, name="values")
+    self._queries = Dense(hidden_size, name="queries")
     # Keeps 0.99 at first: forgetting is learned, memory would not be.
     bias = hk.initializers.Constant(4.6)
-    self._keep = hk.Linear(num_heads, b_init=bias, name="keep")
+    self._keep = Dense(num_heads, b_init=bias, name="keep")
     self._forget = forget
     self._readout = GatedReadout(hidden_size)
 

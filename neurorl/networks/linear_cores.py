@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.networks.cores import CoreRecipe, check_hidden_size
-from neurorl.networks.linears import check_sizes
+from neurorl.networks.linears import Dense, check_sizes
 from neurorl.ops import scans
 from neurorl.registry import component
 from neurorl.types import Array
@@ -63,9 +63,9 @@ class GatedReadout(hk.Module):
     name: str = "readout",
   ):
     super().__init__(name=name)
-    self._state = hk.Linear(hidden_size, False, w_init, name="state")
-    self._input = hk.Linear(hidden_size, name="input")
-    self._gate = hk.Linear(hidden_size, name="gate")
+    self._state = Dense(hidden_size, False, w_init, name="state")
+    self._input = Dense(hidden_size, name="input")
+    self._gate = Dense(hidden_size, name="gate")
 
   def __call__(self, x: Array, state: Array) -> Array:
     """Maps `[..., D]` and real `[..., N]` to `[..., hidden_size]`."""
@@ -75,7 +75,7 @@ class GatedReadout(hk.Module):
 
 def to_complex(x: Array) -> Array:
   """Makes complex `[..., N]` of the real and imaginary halves `[..., 2 N]`."""
-  return jax.lax.complex(*jnp.split(x, 2, axis=-1))
+  return jax.lax.complex(*jnp.split(x.astype(jnp.float32), 2, axis=-1))
 
 
 def to_real(x: Array) -> Array:
@@ -97,8 +97,8 @@ class MinGRU(LinearCore):
     # Units that forget at rates from 1 / 2 to 1 / max_memory; at 1 / 2 alone,
     # little gradient comes back from 20 steps on.
     rates = hk.initializers.RandomUniform(-math.log(max_memory), 0.0)
-    self._gate = hk.Linear(hidden_size, b_init=rates, name="gate")
-    self._candidate = hk.Linear(hidden_size, name="candidate")
+    self._gate = Dense(hidden_size, b_init=rates, name="gate")
+    self._candidate = Dense(hidden_size, name="candidate")
 
   def initial_state(self, batch_size: int) -> Array:
     """Returns zeros `[B, H]`."""
@@ -156,7 +156,7 @@ class LRU(LinearCore):
     self._state_size = state_size
     self._radii = radii
     self._max_phase = max_phase
-    self._project = hk.Linear(2 * state_size, False, name="drive")
+    self._project = Dense(2 * state_size, False, name="drive")
     self._readout = GatedReadout(hidden_size)
 
   def initial_state(self, batch_size: int) -> Array:

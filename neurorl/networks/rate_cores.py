@@ -7,6 +7,7 @@ import functools
 import jax.numpy as jnp
 
 from neurorl.networks.cores import CoreRecipe, GatedCore, check_hidden_size
+from neurorl.ops import products
 from neurorl.registry import component
 from neurorl.types import Array
 
@@ -22,7 +23,7 @@ class RNN(GatedCore):
 
   def cell(self, weights: Array, inputs: Array, state: Array):
     """Advances by one step; returns the output `[B, H]` and the state."""
-    state = jnp.tanh(inputs + state @ weights)
+    state = jnp.tanh(inputs + products.dot(state, weights))
     return state, state
 
 

@@ -17,7 +17,7 @@ from neurorl.networks.linear_cores import (
   to_complex,
   to_real,
 )
-from neurorl.networks.linears import check_sizes
+from neurorl.networks.linears import Dense, check_sizes
 from neurorl.registry import component
 from neurorl.types import Array
 
@@ -60,9 +60,7 @@ class S5(LinearCore):
     values, vectors = hippo(2 * state_size // num_blocks)
     self._eigenvalues = np.tile(values, num_blocks)
     self._eigenvectors = np.kron(np.eye(num_blocks), vectors)
-    self._project = hk.Linear(
-      2 * state_size, False, self._init_drive, name="drive"
-    )
+    self._project = Dense(2 * state_size, False, self._init_drive, name="drive")
     self._readout = GatedReadout(hidden_size, self._init_read)
 
   def initial_state(self, batch_size: int) -> Array:

@@ -1,10 +1,11 @@
-"""Arrays of the host, put where they are to lie."""
+"""Where arrays lie."""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType
 
 from neurorl.types import Array
 
@@ -29,3 +30,13 @@ def on_devices(
     for device, index in places.items()
   ]
   return jax.make_array_from_single_device_arrays(array.shape, sharding, parts)
+
+
+def batch_is_split() -> bool:
+  """Says, while a program is traced, whether devices share its batches.
+
+  A batch that they share cannot be merged with time.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  kinds = zip(mesh.axis_sizes, mesh.axis_types, strict=True)
+  return any(size > 1 and kind == AxisType.Auto for size, kind in kinds)

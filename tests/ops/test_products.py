@@ -41,7 +41,7 @@ def test_the_gradient_by_a_matrix_sums_over_all_rows(widths):
     x.reshape(-1, widths[0]), by_product.reshape(-1, widths[1]), strict=True
   ):
     expected += np.outer(row, by_row)
-  found = products.by_matrix(x, by_product)
+  found = products.by_matrix(x, by_product, jnp.float32)
   np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -90,3 +90,26 @@ def test_no_product_sums_over_the_rows_of_its_left_operand(widths):
   slow = "lhs_contracting_dims={0}"
   assert slow not in compiled(products.matmul)
   assert slow in compiled(lambda x, w: x @ w)
+
+
+@pytest.mark.parametrize("widths", [(3, 7), (7, 3)])
+def test_a_product_is_made_in_the_precision_of_its_matrix(widths):
+  x, w, by_product = _operands((4, 2), widths)
+  lower = w.astype(jnp.bfloat16)
+  product, back = jax.vjp(products.matmul, x, lower)
+  by_x, by_w = back(by_product)
+  assert [y.dtype for y in (product, by_x, by_w)] == [
+    jnp.float32,
+    jnp.float32,
+    jnp.bfloat16,
+  ]
+  rounded = lower.astype(jnp.float32)
+
+  def round_(y):
+    return y.astype(jnp.bfloat16).astype(jnp.float32)
+
+  np.testing.assert_allclose(product, round_(x) @ rounded, rtol=1e-5, atol=1e-5)
+  wanted = round_(by_product) @ rounded.T
+  np.testing.assert_allclose(by_x, wanted, rtol=1e-5, atol=1e-5)
+  wanted = np.einsum("abi,abj->ij", round_(x), round_(by_product))
+  np.testing.assert_allclose(by_w, wanted, rtol=1e-2, atol=1e-2)
