@@ -25,7 +25,9 @@ from neurorl.training import (  # noqa: E402
   debugging,
   devices,
   host,
+  origins,
   overview,
+  processes,
   program,
   rows,
   telling,
@@ -63,9 +65,34 @@ _DEBUG = flags.DEFINE_bool(
 )
 
 
+_DISTRIBUTED = flags.DEFINE_bool(
+  "distributed",
+  None,
+  "Trains as one of several processes, each with its own devices, that are one "
+  "run; by default if SLURM has started several. Process 0 logs and writes, to "
+  "a folder that all can read.",
+)
+_COORDINATOR = flags.DEFINE_string(
+  "coordinator",
+  None,
+  "HOST:PORT at which process 0 is to be found; found out under SLURM.",
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+  "num_processes", None, "How many; found out under SLURM.", lower_bound=1
+)
+_PROCESS_ID = flags.DEFINE_integer(
+  "process_id",
+  None,
+  "This one's number, from 0; found out under SLURM.",
+  lower_bound=0,
+)
+
+
 def _train(command: command_line.Command) -> None:
   config = command.config
   devices.offer_cores()
+  if _distributes():
+    command_line.build(_join, config)
   experiment = command_line.build(config.call, config)
   settings = fingerprint.settings(config)
   crash = pathlib.Path(_RUN_DIR.value or "", "crash").expanduser()
@@ -86,15 +113,31 @@ def _train(command: command_line.Command) -> None:
     told = command_line.build(
       lambda: overview.describe(experiment, built), config
     )
-    telling.say(told)
+    _say(told)
     # Locked for as long as it is held here.
     folder, weights = command_line.build(
       lambda: _begin(command, where, experiment, built), config
     )
-    telling.say("compiling: a minute or so the first time, then cached")
+    _say("compiling: a minute or so the first time, then cached")
     resumes = folder.beginning == "resume"
-    start = host.Start(resumes, weights, stop, _started(), config.table())
+    start = origins.Start(resumes, weights, stop, _started(), config.table())
     _guarded(lambda: host.run(experiment, built, folder.path, start))
+
+
+def _distributes() -> bool:
+  if _DISTRIBUTED.value is None:
+    return processes.in_slurm_step_of_several()
+  return _DISTRIBUTED.value
+
+
+def _join() -> None:
+  where = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+  processes.begin(*where)
+
+
+def _say(text: str) -> None:
+  if processes.leads():
+    telling.say(text)
 
 
 def _build(experiment):
@@ -115,6 +158,15 @@ def _begin(command, where, experiment, built):
   weights = None
   if directory.inspect(*where) == "params_only":
     weights = loading.weights(directory.weights_of(path), experiment, built)
+  found = processes.first_does(lambda: _open(command, path, rest))
+  run_dir = processes.first_tells(str(found.path) if found else "")
+  beginning = processes.first_tells(found.beginning if found else "")
+  lock = found.lock if found else None
+  run_dir = pathlib.Path(run_dir)
+  return directory.RunDirectory(run_dir, beginning, lock), weights
+
+
+def _open(command, path, rest) -> directory.RunDirectory:
   name = command_line.run_name(command.gin_files)
   found = directory.open_(path, name, *rest)
   header = "The whole configuration; run it again by --gin_file."
@@ -122,7 +174,7 @@ def _begin(command, where, experiment, built):
   description.write(
     found.path, config.text(header), command.argv, config.local_modules
   )
-  return found, weights
+  return found
 
 
 def _guarded(function: Callable[[], object]) -> None:

@@ -325,9 +325,9 @@ _FAULTS = [
   ),
   Fault(
     "counters not gone on with",
-    "training/resuming.py",
-    "  chunks.counters = counters\n",
-    "  chunks.counters.iterations = counters.iterations\n",
+    "training/origins.py",
+    "    chunks.state, chunks.counters = state, counters\n",
+    "    chunks.state, chunks.counters.updates = state, counters.updates\n",
     ("tests/training/test_resume.py",),
   ),
 ]

@@ -11,11 +11,12 @@ from neurorl.bindings import Key
 from neurorl.config import Config
 
 # What is told of a run, and what is kept of it, change none of its numbers; nor
-# does how often its host looks.
+# does how often its host looks. Devices change their last bits, which is told.
 _HARMLESS = {
   "train.loggers",
   "train.checkpoints",
   "train.steps_per_chunk",
+  "train.num_devices",
   "evaluator.every_steps",
 }
 _LENGTH = "train.total_steps"

@@ -68,7 +68,7 @@ def test_pictures(trained):
   (gif,) = plots.glob("*-seed6-episodes.gif")
   with PIL.Image.open(gif) as image:
     assert image.n_frames == 16
-  names = {path.name.rpartition("-")[2] for path in plots.glob("*.png")}
+  names = {path.name.rpartition("-")[2] for path in plots.glob("*-seed6-*.png")}
   assert names == {"frames.png", "traces.png"}
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import haiku as hk
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType
 
 from neurorl.networks import observation_norm
 from neurorl.networks.cores import CoreRecipe, FeedForward
@@ -110,10 +111,9 @@ def agent(
       return predict(x, timestep, mode, head_modules), state
 
     def unroll(timestep, state, mode):
-      # As rows: XLA copies the operands of a product over two leading axes.
-      x = hk.BatchApply(torso_module)(timestep.observation)
+      x = _over_time(torso_module)(timestep.observation)
       x, state = core_module.unroll(x, timestep.first, state)
-      outputs = hk.BatchApply(
+      outputs = _over_time(
         lambda x, timestep: predict(x, timestep, mode, head_modules)
       )(x, timestep)
       return outputs, state
@@ -148,6 +148,17 @@ def agent(
     )
 
   return build
+
+
+def _over_time(module: Callable) -> Callable:
+  """Applies what takes `[B, ...]` to `[T, B, ...]`."""
+  mesh = jax.sharding.get_abstract_mesh()
+  kinds = zip(mesh.axis_sizes, mesh.axis_types, strict=True)
+  if any(size > 1 and kind == AxisType.Auto for size, kind in kinds):
+    # A batch that devices share cannot be merged with time.
+    return hk.vmap(module, split_rng=False)
+  # As rows: XLA copies the operands of a product over two leading axes.
+  return hk.BatchApply(module)
 
 
 def _check_names(

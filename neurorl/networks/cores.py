@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.networks import gated_scans
-from neurorl.ops import trees
+from neurorl.ops import products, trees
 from neurorl.registry import component
 from neurorl.types import Array, Tree
 
@@ -70,9 +70,14 @@ class GatedCore(hk.Module):
 
   def project(self, x: Array) -> Tree:
     """Returns what `cell` reads of the inputs `[..., D]`, all times at once."""
+    weights, bias = self.input_parameters(x.shape[-1])
+    return products.matmul(x, weights) + bias
+
+  def input_parameters(self, width: int) -> tuple[Array, Array]:
+    """Returns the weights of inputs, `[width, gates * H]`, and the bias."""
     shape = (self.gates * self.hidden_size,)
     bias = hk.get_parameter("b", shape, init=self._bias)
-    return x @ self._weights("w_i", x.shape[-1]) + bias
+    return self._weights("w_i", width), bias
 
   def _bias(self, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
     """What gates are open at first."""
@@ -161,7 +166,7 @@ class LSTM(GatedCore):
   def remembering(self, log_times: Array) -> Array:
     """Returns the bias of a forget gate that keeps, and so writes little."""
     nothing = jnp.zeros_like(log_times)
-    # `project` adds 1 to the forget gate.
+    # `input_parameters` adds 1 to the forget gate.
     return jnp.concatenate([-log_times, nothing, log_times - 1, nothing])
 
   def _per_gate(self, i: float, g: float, f: float, o: float) -> Array:
@@ -171,14 +176,17 @@ class LSTM(GatedCore):
     """Returns the recurrent weights, doubled for the candidate."""
     return super().recurrent_weights() * self._per_gate(1, 2, 1, 1)
 
-  def project(self, x: Array) -> Array:
-    """Returns the gates' inputs, doubled for the candidate."""
-    gates = super().project(x) + self._per_gate(0, 0, 1, 0)
-    return gates * self._per_gate(1, 2, 1, 1)
+  def input_parameters(self, width: int) -> tuple[Array, Array]:
+    """Returns the weights of inputs and the bias, doubled for the candidate."""
+    weights, bias = super().input_parameters(width)
+    bias += self._per_gate(0, 0, 1, 0)
+    doubled = self._per_gate(1, 2, 1, 1)
+    return weights * doubled, bias * doubled
 
   def cell(self, weights: Array, inputs: Array, state: LSTMState):
     """Advances by one step; returns the output `[B, H]` and the state."""
-    _, hidden, cell = gated_scans.lstm_step(weights, inputs, *state)
+    product = state.hidden @ weights
+    _, hidden, cell = gated_scans.lstm_step(inputs, product, state.cell)
     return hidden, LSTMState(hidden, cell)
 
   def scan(self, weights: Array, inputs: Array, reset: Array, state: LSTMState):
@@ -215,7 +223,8 @@ class GRU(GatedCore):
 
   def cell(self, weights, inputs, state: Array):
     """Advances by one step; returns the output `[B, H]` and the state."""
-    state, _, _ = gated_scans.gru_step(weights, inputs, state)
+    product = state @ weights[0]
+    state, _, _ = gated_scans.gru_step(weights[1], inputs, product, state)
     return state, state
 
   def scan(self, weights, inputs, reset: Array, state: Array):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from neurorl.ops import products
 from neurorl.types import Array
 
 
@@ -23,26 +24,20 @@ def _before(x: Array, first: Array, reset: Array) -> Array:
   return _where_kept(reset, jnp.concatenate([first[None], x[:-1]]))
 
 
-def _weight_gradient(x: Array, by_product: Array) -> Array:
-  """The gradient of `w` in `x @ w`, summed over time and batch."""
-  return jnp.einsum("tbi,tbj->ij", x, by_product)
-
-
 def lstm_step(
-  weights: Array, inputs: Array, hidden: Array, cell: Array
+  inputs: Array, product: Array, cell: Array
 ) -> tuple[Array, Array, Array]:
   """One step of an LSTM whose candidate is 2 sigmoid - 1.
 
   Args:
-    weights: `[H, 4 H]`; gates in the order input, candidate, forget, output.
-    inputs: `[B, 4 H]`, to which the recurrent projection is added.
-    hidden: `[B, H]`.
+    inputs: `[B, 4 H]`; gates in the order input, candidate, forget, output.
+    product: `[B, 4 H]`, of the hidden state and the recurrent weights.
     cell: `[B, H]`.
 
   Returns:
     The gates `[B, 4 H]`, the hidden state and the cell.
   """
-  gates = jax.nn.sigmoid(inputs + hidden @ weights)
+  gates = jax.nn.sigmoid(inputs + product)
   i, g, f, o = jnp.split(gates, 4, axis=-1)
   cell = f * cell + i * (2.0 * g - 1.0)
   return gates, o * jnp.tanh(cell), cell
@@ -51,8 +46,10 @@ def lstm_step(
 def _lstm_forward(weights, inputs, reset, hidden, cell):
   def body(state, now):
     inputs, reset = now
-    state = (_where_kept(reset, x) for x in state)
-    gates, *state = lstm_step(weights, inputs, *state)
+    hidden, cell = state
+    # What is reset is the product, which costs no pass of its own.
+    product = _where_kept(reset, hidden @ weights)
+    gates, *state = lstm_step(inputs, product, _where_kept(reset, cell))
     return tuple(state), (*state, gates)
 
   return jax.lax.scan(body, (hidden, cell), (inputs, reset))[1]
@@ -65,8 +62,8 @@ def lstm(
   """Steps an LSTM over time; a reset leaves a state of zeros.
 
   Args:
-    weights: `[H, 4 H]`, as `lstm_step` takes them.
-    inputs: `[T, B, 4 H]`.
+    weights: `[H, 4 H]`, with which the hidden state is multiplied.
+    inputs: `[T, B, 4 H]`, as `lstm_step` takes them.
     reset: `[T, B]`, whether the state is zeros before the step.
     hidden: `[B, H]`.
     cell: `[B, H]`.
@@ -88,59 +85,57 @@ def _lstm_save(weights, inputs, reset, hidden, cell):
 def _lstm_back(saved, by_output):
   weights, reset, gates, hidden_before, cell_before, cells = saved
   i, g, f, o = jnp.split(gates, 4, axis=-1)
-  di, dg, df, do = jnp.split(gates * (1.0 - gates), 4, axis=-1)
   tanh = jnp.tanh(cells)
-  candidate = 2.0 * g - 1.0
-  # d gates / d cell and d gates / d hidden, d cell / d hidden, and what the
-  # gradient of the cell keeps over a step.
-  by_cell = jnp.concatenate([candidate * di, 2 * i * dg, cell_before * df], -1)
-  by_hidden, cell_by_hidden = tanh * do, o * (1.0 - jnp.square(tanh))
+  # What the first three gates do to the cell, and the last to the hidden state.
+  does = jnp.concatenate([2.0 * g - 1.0, 2.0 * i, cell_before, tanh], -1)
+  does *= gates * (1.0 - gates)
+  cell_by_hidden = o * (1.0 - jnp.square(tanh))
+  back = products.transpose(weights)
 
   def body(carry, now):
     dh, dc = carry
-    dh_here, dc_here, by_cell, by_hidden, cell_by_hidden, f, reset = now
+    dh_here, dc_here, does, cell_by_hidden, f, reset = now
     dh += dh_here
     dc += dc_here + dh * cell_by_hidden
-    dgates = jnp.concatenate(
-      [jnp.concatenate([dc, dc, dc], -1) * by_cell, dh * by_hidden], -1
-    )
-    dh, dc = (_where_kept(reset, x) for x in (dgates @ weights.T, f * dc))
+    dgates = does * jnp.concatenate([dc, dc, dc, dh], -1)
+    dh, dc = (_where_kept(reset, x) for x in (dgates @ back, f * dc))
     return (dh, dc), dgates
 
   zeros = jnp.zeros_like(cells[0])
-  factors = (*by_output, by_cell, by_hidden, cell_by_hidden, f, reset)
+  factors = (*by_output, does, cell_by_hidden, f, reset)
   (dh, dc), dgates = jax.lax.scan(body, (zeros, zeros), factors, reverse=True)
-  return _weight_gradient(hidden_before, dgates), dgates, None, dh, dc
+  return products.by_matrix(hidden_before, dgates), dgates, None, dh, dc
 
 
 lstm.defvjp(_lstm_save, _lstm_back)
 
 
 def gru_step(
-  weights: tuple[Array, Array], inputs: tuple[Array, Array], state: Array
+  weights: Array, inputs: tuple[Array, Array], product: Array, state: Array
 ) -> tuple[Array, Array, Array]:
   """One step of a GRU.
 
   Args:
-    weights: of the gates `[H, 2 H]`, update before reset gate; and of the
-      candidate `[H, H]`.
-    inputs: `[B, 2 H]` and `[B, H]`, to which the recurrent projections are
-      added.
+    weights: of the candidate, `[H, H]`.
+    inputs: of the gates, `[B, 2 H]`, update before reset gate; and of the
+      candidate, `[B, H]`.
+    product: `[B, 2 H]`, of the state and the gates' recurrent weights.
     state: `[B, H]`.
 
   Returns:
     The state, the gates `[B, 2 H]` and the candidate `[B, H]`.
   """
-  gates = jax.nn.sigmoid(inputs[0] + state @ weights[0])
+  gates = jax.nn.sigmoid(inputs[0] + product)
   z, r = jnp.split(gates, 2, axis=-1)
-  candidate = jnp.tanh(inputs[1] + (r * state) @ weights[1])
+  candidate = jnp.tanh(inputs[1] + (r * state) @ weights)
   return (1.0 - z) * state + z * candidate, gates, candidate
 
 
 def _gru_forward(weights, inputs, reset, state):
   def body(state, now):
     inputs, reset = now
-    step = gru_step(weights, inputs, _where_kept(reset, state))
+    product = _where_kept(reset, state @ weights[0])
+    step = gru_step(weights[1], inputs, product, _where_kept(reset, state))
     return step[0], step
 
   return jax.lax.scan(body, state, (inputs, reset))[1]
@@ -156,8 +151,8 @@ def gru(
   """Steps a GRU over time; a reset leaves a state of zeros.
 
   Args:
-    weights: as `gru_step` takes them.
-    inputs: `[T, B, 2 H]` and `[T, B, H]`.
+    weights: of the gates, `[H, 2 H]`, and of the candidate, `[H, H]`.
+    inputs: `[T, B, 2 H]` and `[T, B, H]`, as `gru_step` takes them.
     reset: `[T, B]`, whether the state is zeros before the step.
     state: `[B, H]`.
 
@@ -179,14 +174,15 @@ def _gru_back(saved, by_output):
   dz, dr = jnp.split(gates * (1.0 - gates), 2, axis=-1)
   candidate_by_state = z * (1.0 - jnp.square(candidates))
   z_by_state, r_by_product = (candidates - before) * dz, before * dr
+  back = [products.transpose(x) for x in weights]
 
   def body(dh, now):
     dh_here, candidate_by_state, z_by_state, r_by_product, r, kept, reset = now
     dh += dh_here
     dcandidate = dh * candidate_by_state
-    dproduct = dcandidate @ weights[1].T
+    dproduct = dcandidate @ back[1]
     dgates = jnp.concatenate([dh * z_by_state, dproduct * r_by_product], -1)
-    dh = dh * kept + dproduct * r + dgates @ weights[0].T
+    dh = dh * kept + dproduct * r + dgates @ back[0]
     return _where_kept(reset, dh), (dgates, dcandidate)
 
   factors = (by_output, candidate_by_state, z_by_state, r_by_product, r)
@@ -197,8 +193,8 @@ def _gru_back(saved, by_output):
     reverse=True,
   )
   by_weights = (
-    _weight_gradient(before, by_inputs[0]),
-    _weight_gradient(r * before, by_inputs[1]),
+    products.by_matrix(before, by_inputs[0]),
+    products.by_matrix(r * before, by_inputs[1]),
   )
   return by_weights, by_inputs, None, dh
 

@@ -76,6 +76,8 @@ class Keeper:
     folder: pathlib.Path,
     without_replay: Callable[[Tree], Tree],
     warn: Callable[[str], None],
+    writes: bool = True,
+    agreed: Callable[[bool], bool] = bool,
   ):
     """Makes it.
 
@@ -84,11 +86,15 @@ class Keeper:
       folder: where they lie; it need not exist.
       without_replay: leaves the buffer out of a state.
       warn: takes a sentence that somebody should read.
+      writes: whether this process does; others only hand over their part.
+      agreed: what the process that writes decides, in all of them.
     """
     self._settings = settings
     self._folder = folder
     self._without_replay = without_replay
     self._warn = warn
+    self._writes = writes
+    self._agreed = agreed
     self._pool = concurrent.futures.ThreadPoolExecutor(1)
     self._pending: concurrent.futures.Future | None = None
     self._saved_at = time.monotonic()
@@ -103,6 +109,9 @@ class Keeper:
 
   def due(self, steps: int) -> bool:
     """Says whether the state after so many environment steps is to be kept."""
+    return self._agreed(self._due(steps))
+
+  def _due(self, steps: int) -> bool:
     if steps == self._saved_steps:
       return False
     settings = self._settings
@@ -135,14 +144,14 @@ class Keeper:
     """
     begun = time.monotonic()
     self.wait()
-    if self._whole != name_of(steps):
+    if not self.kept(steps):
       self._saved_at, self._saved_steps = begun, steps
       self._write(state, name_of(steps), {**about, "best": self._best})
     self.seconds += time.monotonic() - begun
 
   def kept(self, steps: int) -> bool:
     """Says whether the state after so many environment steps is written."""
-    return self._whole == name_of(steps)
+    return self._agreed(self._whole == name_of(steps))
 
   def evaluated(
     self, state: Tree, steps: int, about: Mapping[str, Any], score: float
@@ -151,7 +160,7 @@ class Keeper:
     if not self._settings.keep_best:
       return
     self.wait()  # the best so far is known when it is written
-    if score > self._best:
+    if self._agreed(score > self._best):
       about = {**about, "best": score}
       self._write(state, f"{BEST}{name_of(steps)}", about)
 
@@ -167,6 +176,8 @@ class Keeper:
     about = {**about, "replay": replay}
     state = state if replay else self._without_replay(state)
     leaves = state_files.fetch(state)
+    if not self._writes:
+      return
     self._pending = self._pool.submit(self._write_now, name, leaves, about)
 
   def _write_now(

@@ -24,6 +24,7 @@ import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 
+from neurorl.ops import placing
 from neurorl.types import Tree
 
 _MANIFEST = "manifest.json"
@@ -172,24 +173,12 @@ def load(
       raise DamagedError(
         f"{folder}: {described['path']} is not what was written"
       )
-    leaf = _put_on_devices(array, shape.sharding)
+    leaf = placing.on_devices(array, shape.sharding)
     if described["keys"]:
       leaf = jax.random.wrap_key_data(leaf, impl=described["keys"])
     leaves.append(leaf)
   tree = jax.tree.unflatten(jax.tree.structure(like), leaves)
   return tree, manifest["about"]
-
-
-def _put_on_devices(array: np.ndarray, sharding: Any) -> jax.Array:
-  # A copy: the device's array is donated, and must not be the host's.
-  if sharding is None:
-    return jnp.array(array, copy=True)
-  places = sharding.addressable_devices_indices_map(array.shape)
-  parts = [
-    jax.device_put(array[index], device, may_alias=False)
-    for device, index in places.items()
-  ]
-  return jax.make_array_from_single_device_arrays(array.shape, sharding, parts)
 
 
 def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
@@ -243,13 +232,25 @@ def _digest(described: Any) -> str:
 
 
 def _write_arrays(folder: pathlib.Path, leaves: list[Leaf]) -> None:
-  import orbax.checkpoint as ocp
-
   # By number: paths have characters that file names have not. orbax refuses
   # arrays without entries.
   arrays = {str(i): x.array for i, x in enumerate(leaves) if x.array.size}
-  with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
+  with _quiet(), _checkpointer() as checkpointer:
     checkpointer.save(folder.absolute(), arrays)
+
+
+def _checkpointer():
+  """Makes one that waits for no other process: what it is given is whole."""
+  import orbax.checkpoint as ocp
+
+  me = jax.process_index()
+  options = ocp.options.MultiprocessingOptions(
+    primary_host=me,
+    active_processes={me},
+    barrier_sync_key_prefix=f"process_{me}",
+  )
+  handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=options)
+  return ocp.Checkpointer(handler, multiprocessing_options=options)
 
 
 @contextlib.contextmanager
@@ -284,7 +285,7 @@ def _read_arrays(
     if 0 not in leaf["shape"]
   }
   try:
-    with _quiet(), ocp.PyTreeCheckpointer() as checkpointer:
+    with _quiet(), _checkpointer() as checkpointer:
       arrays = checkpointer.restore(
         folder.absolute(),
         args=ocp.args.PyTreeRestore(

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from neurorl.runs import state_files
 from neurorl.training import executables
@@ -90,14 +91,20 @@ class Chunks:
     self._program = program
     self.seeds = range(experiment.seed, experiment.seed + experiment.num_seeds)
     roots = [jax.random.split(jax.random.key(seed)) for seed in self.seeds]
-    self._evaluation_keys = jnp.stack([root[1] for root in roots])
-    self._training_keys = jnp.stack([root[0] for root in roots])
+    place = program.layout.place_keys
+    self._evaluation_keys = place(jnp.stack([root[1] for root in roots]))
+    self._training_keys = place(jnp.stack([root[0] for root in roots]))
     self._functions, self.shapes, self.metrics = executables.compile_program(
       experiment, program, self._training_keys
     )
     self._worker = concurrent.futures.ThreadPoolExecutor(1)
     self.state: Any = None
     self.counters = self.first_counters()
+
+  @property
+  def num_devices(self) -> int:
+    """Devices that share the run."""
+    return self._program.layout.num_devices
 
   @property
   def steps(self) -> int:
@@ -165,7 +172,7 @@ class Chunks:
 
   def _run(self, iterations: int, learn: bool):
     self.state, output = self._functions["run_chunk"](
-      self.state, jnp.int32(iterations), jnp.bool_(learn)
+      self.state, np.int32(iterations), np.bool_(learn)
     )
     return jax.device_get(output)
 
@@ -173,7 +180,7 @@ class Chunks:
     """Evaluates the parameters of now."""
     evaluate = self._functions["evaluate"]
     params = self.state.learning.params["agent"]
-    at = jnp.int32(self.counters.iterations)
+    at = np.int32(self.counters.iterations)
     return self._wait(
       lambda: jax.device_get(evaluate(params, self._evaluation_keys, at))
     )

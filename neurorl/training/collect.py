@@ -125,7 +125,7 @@ def make(
     decisions = unroll_length + peeks
     keys = jax.random.split(key, decisions + 2 * unroll_length * num_envs)
     actor_keys, env_keys = keys[:decisions], keys[decisions:]
-    acting, (steps, tallies) = jax.lax.scan(
+    acting, (steps, seen) = jax.lax.scan(
       body,
       acting,
       (
@@ -138,9 +138,31 @@ def make(
       steps = jax.tree.map(
         lambda x, y: jnp.concatenate([x, y[None]]), steps, last
       )
-    return acting, steps, jax.tree.map(lambda x: x.sum(axis=0), tallies)
+    return acting, steps, _tally(steps.timestep.last[:unroll_length], *seen)
 
   return collect
+
+
+def _tally(
+  before: Array, ended: Array, returns: Array, lengths: Array
+) -> Tally:
+  """Sums up a rollout `[T, B]` at once: devices then meet once, not T times.
+
+  Args:
+    before: whether the steps that were answered were `last`.
+    ended: whether those that came of it are.
+    returns: of the episodes then.
+    lengths: of the episodes then.
+
+  Returns:
+    The sums.
+  """
+  return Tally(
+    transitions=jnp.sum(~before, dtype=jnp.int32),
+    episodes=jnp.sum(ended, dtype=jnp.int32),
+    returns=jnp.sum(jnp.where(ended, returns, 0.0)),
+    lengths=jnp.sum(jnp.where(ended, lengths, 0)),
+  )
 
 
 def _act(actor, extras, params, acting, key, progress):
@@ -170,12 +192,6 @@ def _step(
     after.first, 0.0, acting.episode_return + after.reward
   )
   episode_length = jnp.where(after.first, 0, acting.episode_length + 1)
-  tally = Tally(
-    transitions=jnp.sum(~before.last, dtype=jnp.int32),
-    episodes=jnp.sum(after.last, dtype=jnp.int32),
-    returns=jnp.sum(jnp.where(after.last, episode_return, 0.0)),
-    lengths=jnp.sum(jnp.where(after.last, episode_length, 0)),
-  )
   acting = Acting(
     timestep=after,
     env_state=env_state,
@@ -184,4 +200,4 @@ def _step(
     episode_return=episode_return,
     episode_length=episode_length,
   )
-  return acting, (step, tally)
+  return acting, (step, (after.last, episode_return, episode_length))

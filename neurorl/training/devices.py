@@ -18,7 +18,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from neurorl.types import Tree
+from neurorl.ops import placing
+from neurorl.types import Array, Tree
 
 _SEEDS, _ENVS = "seeds", "envs"
 
@@ -50,7 +51,7 @@ class Layout:
     return self.mesh.shape[_ENVS] if self.mesh else 1
 
   def split(self, tree: Tree, axis: int) -> Tree:
-    """Splits a batch over devices; for use within compiled functions.
+    """Splits a batch over devices; for use within what `over_seeds` runs.
 
     Args:
       tree: of arrays of one seed.
@@ -59,19 +60,25 @@ class Layout:
     Returns:
       The same values.
     """
-    if self.env_devices == 1:
-      return tree
-    spec = PartitionSpec(*[None] * axis, _ENVS)
 
     def constrain(x):
       if x.ndim <= axis or x.shape[axis] % self.env_devices:
         return x
-      # Within a program that is split over seeds, the mesh is what is left.
-      inside = not jax.sharding.get_abstract_mesh().empty
-      sharding = spec if inside else NamedSharding(self.mesh, spec)
-      return jax.lax.with_sharding_constraint(x, sharding)
+      spec = PartitionSpec(*[None] * axis, _ENVS)
+      return jax.lax.with_sharding_constraint(x, spec)
 
-    return jax.tree.map(constrain, tree)
+    return jax.tree.map(constrain, tree) if self._is_split() else tree
+
+  def share(self, tree: Tree) -> Tree:
+    """Gives every device all of some arrays; within what `over_seeds` runs."""
+    if not self._is_split():
+      return tree
+    return jax.lax.with_sharding_constraint(tree, PartitionSpec())
+
+  def _is_split(self) -> bool:
+    # Shapes alone may be asked of a program outside of any mesh.
+    inside = not jax.sharding.get_abstract_mesh().empty
+    return inside and self.env_devices > 1
 
   def over_seeds(
     self, function: Callable, batched: Callable[[Callable, int], Callable], n
@@ -87,7 +94,7 @@ class Layout:
       The same over a leading axis of all seeds, results included.
     """
     local = batched(function, n // self.seed_devices)
-    if self.seed_devices == 1:
+    if self.mesh is None:
       return local
 
     def call(first, *shared):
@@ -126,6 +133,14 @@ class Layout:
       return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
     return jax.tree.map(put, shapes)
+
+  def place_keys(self, keys: Array) -> Array:
+    """Puts the random keys of all seeds where their seeds lie."""
+    if self.mesh is None:
+      return keys
+    sharding = NamedSharding(self.mesh, PartitionSpec(_SEEDS))
+    data = np.asarray(jax.random.key_data(keys))
+    return jax.random.wrap_key_data(placing.on_devices(data, sharding))
 
   def everywhere(self, shapes: Tree) -> Tree:
     """Returns shapes with the sharding of what every device holds."""

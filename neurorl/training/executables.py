@@ -14,7 +14,7 @@ from neurorl.training import devices
 from neurorl.training.devices import Layout
 from neurorl.training.experiment import Experiment
 from neurorl.training.program import LoopState, Program
-from neurorl.types import Array, Tree
+from neurorl.types import Array, Step, Tree
 
 
 def over_seeds(function: Callable, num_seeds: int) -> Callable:
@@ -113,7 +113,9 @@ def compile_program(
   learns = layout.everywhere(jax.ShapeDtypeStruct((), jnp.bool_))
   keys = layout.place(keys)
   init, run_chunk = map(all_seeds, (program.init, program.run_chunk))
-  state = _placed(layout, state_shapes(program, num_seeds), experiment.num_envs)
+  state = _placed(
+    program, state_shapes(program, num_seeds), experiment.num_envs
+  )
   params = state.learning.params["agent"]
   output = jax.eval_shape(run_chunk, state, count, learns)[1]
   kept, told = devices.shardings(state), layout.told()
@@ -126,13 +128,23 @@ def compile_program(
   return _executables(jobs, layout), state, tuple(sorted(output.metrics))
 
 
-def _placed(layout: Layout, state: LoopState, num_envs: int) -> LoopState:
+def _placed(program: Program, state: LoopState, num_envs: int) -> LoopState:
   """Says where the arrays of a state lie: as `program` splits them."""
-  return layout.place(state)._replace(
-    acting=layout.place(state.acting, num_envs, axis=1),
-    # Time comes before environments.
-    buffer=layout.place(state.buffer, num_envs, axis=2),
+  layout = program.layout
+  placed = layout.place(state)
+  placed = placed._replace(acting=layout.place(state.acting, num_envs, axis=1))
+  if not program.splits_buffer:
+    return placed
+
+  def place(part):
+    if isinstance(part, Step):  # time comes before environments
+      return layout.place(part, num_envs, axis=2)
+    return layout.place(part)  # priorities and counters
+
+  buffer = jax.tree.map(
+    place, state.buffer, is_leaf=lambda x: isinstance(x, Step)
   )
+  return placed._replace(buffer=buffer)
 
 
 def _executables(

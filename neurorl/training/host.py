@@ -10,39 +10,27 @@ import json
 import pathlib
 import sys
 import time
-import types
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 from neurorl.logging_types import RunInfo
 from neurorl.runs import description, keeping
 from neurorl.runs.files import write_whole
-from neurorl.runs.signals import StoppedError, StopRequest
-from neurorl.training import chunks, crashes, learner, resuming, rows, summaries
+from neurorl.runs.signals import StoppedError
+from neurorl.training import (
+  chunks,
+  crashes,
+  origins,
+  processes,
+  rows,
+  summaries,
+)
 from neurorl.training import program as program_lib
 from neurorl.training.evaluation import Reports
 from neurorl.training.experiment import Experiment
+from neurorl.training.origins import Start
 from neurorl.training.rows import TrainingError
 from neurorl.training.telling import Told
-from neurorl.types import Params
-
-
-class Start(NamedTuple):
-  """How a run begins, and what may end it.
-
-  Attributes:
-    resumes: whether it goes on from the newest checkpoint of its folder.
-    weights: parameters to begin with, of all seeds; None for fresh ones.
-    stop: asks to end early; None for never.
-    settings: the configuration, flat, for loggers.
-    started: `time.time()` when the process began; None for now.
-  """
-
-  resumes: bool = False
-  weights: Params | None = None
-  stop: StopRequest | None = None
-  started: float | None = None
-  settings: Mapping[str, Any] = types.MappingProxyType({})
 
 
 def run(
@@ -97,15 +85,19 @@ class _Host:
     self.chunks = self._timed(
       "trace", lambda: chunks.Chunks(experiment, program)
     )
-    self._warm_up = program.warm_up_iterations
-    self._folder = run_dir / "checkpoints"
+    folder = run_dir / "checkpoints"
+    self._origin = origins.Origin(
+      self.chunks, folder, start, program.warm_up_iterations, self._warn
+    )
     self._keeper: keeping.Keeper | None = None
     if experiment.checkpoints is not None:
       self._keeper = keeping.Keeper(
         experiment.checkpoints,
-        self._folder,
+        folder,
         program_lib.without_buffer,
         self._warn,
+        processes.leads(),
+        lambda says: bool(processes.first_says(says)),
       )
     self._loggers: Told | None = None
     self._final_reports: Reports = {}
@@ -118,6 +110,8 @@ class _Host:
     return result
 
   def _warn(self, message: str) -> None:
+    if not processes.leads():
+      return
     if self._loggers is None:
       print(message, file=sys.stderr, flush=True)
     else:
@@ -125,7 +119,11 @@ class _Host:
 
   def begin(self) -> None:
     """Makes the first state, or reads the one to go on from."""
-    self.chunks.state = self._origin()
+    about = self._timed("the first state", self._origin.begin)
+    if about is not None:
+      self._begun -= self.chunks.counters.seconds
+      if self._keeper is not None:
+        self._keeper.resumed(self.chunks.steps, about)
     evaluation = [
       f"{prefix}/{name}"
       for prefix in self._experiment.evaluator.names
@@ -140,48 +138,19 @@ class _Host:
       self._start.settings,
       self.chunks.steps,
     )
-    self._loggers = Told(self._experiment.loggers, info)
+    recipes = self._experiment.loggers if processes.leads() else ()
+    self._loggers = Told(recipes, info)
     if self._start.weights is not None and self._keeper is not None:
       self._save()  # what a kill would lose is nowhere else
-
-  def _origin(self):
-    """The state that this process begins with; sets the counters."""
-    self.chunks.counters = self.chunks.first_counters()
-    found = None
-    if self._start.resumes:
-      found = self._timed("read a checkpoint", self._newest)
-      if found is None:
-        self._warn(f"no checkpoint is in {self._folder}: the run begins anew")
-    if found is not None:
-      return self._resume(*found)
-    state = self._timed("compile and initialise", self.chunks.first_state)
-    if self._start.weights is None:
-      return state
-    learning = learner.with_params(state.learning, self._start.weights)
-    return state._replace(learning=learning)
-
-  def _resume(self, state, about: dict[str, Any]):
-    state = resuming.take_up(
-      self.chunks, state, about, self._warm_up, self._warn
-    )
-    self._begun -= self.chunks.counters.seconds
-    if self._keeper is not None:
-      self._keeper.resumed(self.chunks.steps, about)
-    self._warn(f"resumed at {self.chunks.steps:,} steps")
-    return state
-
-  def _newest(self):
-    return keeping.newest(
-      self._folder, self.chunks.shapes, program_lib.without_buffer, self._warn
-    )
 
   def stop_if_asked(self) -> None:
     """Saves and raises `StoppedError` if the next chunk should not begin."""
     stop = self._start.stop
     asked = stop and stop.check(self._longest)
-    if not asked:
+    why, mine = asked or ("a signal to another process", 0)
+    code = processes.greatest(mine)
+    if not code:
       return
-    why, code = asked
     kept = ""
     if self._keeper is not None:
       kept = "; the same command with that --run_dir goes on"
@@ -200,7 +169,8 @@ class _Host:
   def advance(self, iterations: int, learn: bool) -> None:
     """Runs one chunk, and what the host does after it."""
     while not self.chunks.compiled("run_chunk", 0.2):
-      self.stop_if_asked()
+      if processes.alone():
+        self.stop_if_asked()
     begun = time.perf_counter()
     steps, counters = self.chunks.steps, self.chunks.counters
     if learn and counters.first_update is None:
@@ -264,6 +234,7 @@ class _Host:
     return {
       "counters": dataclasses.asdict(counters),
       "versions": description.library_versions(),
+      "devices": self.chunks.num_devices,
     }
 
   def _save(self) -> None:
@@ -280,6 +251,8 @@ class _Host:
 
   def save_crash(self) -> str:
     """Keeps the state of before the chunk that went wrong; says where."""
+    if not processes.alone():
+      return "the state of before is not kept where processes train as one"
     replay = self._keeper and self._experiment.checkpoints.replay
     if self._start.resumes and not replay:
       return "the state of before is unknown, since replay is not kept"
@@ -287,22 +260,11 @@ class _Host:
     stop = self._start.stop
     return crashes.keep(
       self.chunks,
-      lambda: self._begin_again(replay),
+      lambda: self._origin.begin_again(self._keeper if replay else None),
       self._run_dir,
       self._about,
       lambda: stop is not None and stop.check() is not None,
     )
-
-  def _begin_again(self, from_checkpoint: bool) -> None:
-    found = None
-    if from_checkpoint:
-      self._keeper.wait()
-      found = self._newest()
-    if found is None:
-      self.chunks.state = self._origin()
-    else:
-      self.chunks.state, about = found
-      self.chunks.counters = chunks.read_counters(about)
 
   def finish(self) -> dict[str, Any]:
     """Evaluates if nothing has, keeps the last state, says how it went."""
@@ -317,7 +279,8 @@ class _Host:
       startup=self._laps,
     )
     text = json.dumps(summary, indent=2, allow_nan=False)
-    if kept:  # without its last state a run is not finished
+    if kept and processes.leads():
+      # Without its last state a run is not finished.
       try:
         write_whole(self._run_dir / "summary.json", text + "\n")
       except OSError as error:

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from neurorl.loss_types import Loss, LossInputs
-from neurorl.ops import episodes, trees
+from neurorl.ops import episodes, placing, trees
 from neurorl.ops import outputs as outputs_lib
 from neurorl.training import packing
 from neurorl.training.optimizers import Optimizer
@@ -107,11 +108,14 @@ def with_params(learning: Learning, params: Params) -> Learning:
     learning: of a run that begins.
     params: such as another run's.
   """
-  # Copies: what is shared cannot be donated.
+
+  def copy(new, old):  # what is shared cannot be donated
+    return placing.on_devices(np.asarray(new), old.sharding)
+
   target_params = learning.target_params
   if target_params != ():
-    target_params = jax.tree.map(jnp.copy, params["agent"])
-  params = jax.tree.map(jnp.copy, params)
+    target_params = jax.tree.map(copy, params["agent"], target_params)
+  params = jax.tree.map(copy, params, learning.params)
   return learning._replace(params=params, target_params=target_params)
 
 

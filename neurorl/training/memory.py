@@ -13,13 +13,16 @@ from neurorl.types import Tree
 _GROUPS = pathlib.Path("/sys/fs/cgroup")
 
 
-def check(state: Tree, kept: Tree | None, num_seeds: int) -> None:
+def check(
+  state: Tree, kept: Tree | None, num_seeds: int, num_devices: int = 1
+) -> None:
   """Refuses a run that does not fit.
 
   Args:
     state: shapes of one seed's.
     kept: what of it a checkpoint is written from; None for nothing.
     num_seeds: how many there are.
+    num_devices: that share them; of a CPU they have one memory.
 
   Raises:
     ValueError: if it needs more than the device has or, on a CPU, than this
@@ -32,6 +35,7 @@ def check(state: Tree, kept: Tree | None, num_seeds: int) -> None:
     limit = host_limit()
     copied = trees.size_in_bytes(kept) * num_seeds if kept is not None else 0
   else:
+    needed //= num_devices
     limit = (device.memory_stats() or {}).get("bytes_limit") or float("inf")
   if needed + copied <= limit:
     return

@@ -34,7 +34,8 @@ def describe(experiment: Experiment, program: Program) -> str:
   kept = None
   if experiment.checkpoints is not None:
     kept = state if experiment.checkpoints.replay else without_buffer(state)
-  memory.check(state, kept, seeds)
+  devices = program.layout.num_devices
+  memory.check(state, kept, seeds, devices)
   params = state.learning.params["agent"]
   count = sum(leaf.size for leaf in jax.tree.leaves(params))
   size = trees.size_in_bytes(state) * seeds / 1e6
@@ -52,6 +53,7 @@ def describe(experiment: Experiment, program: Program) -> str:
       f"{spec.name}, {spec.actions} actions, {experiment.num_envs} in lockstep",
       f"{count:,} parameters, {size:,.0f} MB of state ({buffer:,.0f} of buffer)"
       f", {seeds} seed{'s' if seeds > 1 else ''} from {experiment.seed}, "
-      f"{steps:,} steps each, on {jax.devices()[0].device_kind}",
+      f"{steps:,} steps each, on {f'{devices} x ' if devices > 1 else ''}"
+      f"{jax.devices()[0].device_kind}",
     ]
   )

@@ -92,6 +92,8 @@ class Program(NamedTuple):
     agent: the network's pure functions.
     sequence_length: transitions that gradients flow through.
     layout: on which devices its seeds and environments lie.
+    splits_buffer: whether the buffer is split with the environments. A rollout,
+      which is learned from at once and often, is not: devices exchange it once.
   """
 
   init: Callable[[Key], LoopState]
@@ -101,6 +103,7 @@ class Program(NamedTuple):
   agent: Agent
   sequence_length: int
   layout: Layout
+  splits_buffer: bool
 
 
 def build(experiment: Experiment, layout: Layout | None = None) -> Program:
@@ -189,6 +192,7 @@ def build(experiment: Experiment, layout: Layout | None = None) -> Program:
     agent=agent,
     sequence_length=needs.length,
     layout=layout,
+    splits_buffer=not buffer.peeks,
   )
 
 
@@ -214,6 +218,7 @@ def _iteration(
     )
     acting, steps = layout.split(acting, axis=0), layout.split(steps, axis=1)
     learning, steps = prepare(state.learning, steps, prepare_key, now)
+    steps = layout.share(steps) if buffer.peeks else steps
     state = state._replace(
       learning=learning,
       acting=acting,

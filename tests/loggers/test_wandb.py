@@ -21,6 +21,9 @@ KEY = "a" * 40
 SMALL = (
   "--gin_file=qlearning.gin",
   f"--gin_bindings={small.sizes('qlearning.gin')}",
+  # Those that are shipped; other tests' small runs have fewer.
+  "--gin_bindings=train.loggers = "
+  "[@terminal(), @metrics_file(), @learning_curve(), @wandb()]",
   "--run_dir=run",
 )
 

@@ -15,7 +15,7 @@ from neurorl import loading, loggers, losses, training
 from neurorl.logging_types import Logger
 from neurorl.loss_types import TermOutput
 from neurorl.runs import keeping, state_files
-from neurorl.training import chunks, debugging, host, rows
+from neurorl.training import chunks, debugging, host, origins, rows
 from tests import small
 
 SETTINGS = keeping.checkpoints(every_minutes=None, every_steps=150, keep=2)
@@ -66,7 +66,7 @@ def _run(experiment, folder, beginning="anew"):
   folder.mkdir(exist_ok=True)
   program = training.build(experiment)
   return host.run(
-    experiment, program, folder, host.Start(beginning == "resume")
+    experiment, program, folder, origins.Start(beginning == "resume")
   )
 
 
@@ -188,7 +188,7 @@ def test_weights_alone_begin_a_run_of_their_own(half, tmp_path, states):
   experiment = _experiment("dqn.gin")
   program = training.build(experiment)
   weights = loading.weights(checkpoints, experiment, program)
-  host.run(experiment, program, tmp_path, host.Start(weights=weights))
+  host.run(experiment, program, tmp_path, origins.Start(weights=weights))
   iterations, first = states[0]
   assert iterations == 0 and first.updates[0] == 0
   fresh = program.init(jax.random.split(jax.random.key(0))[0]).learning
