@@ -42,9 +42,11 @@ prioritized_replay:
 """
 
 
-def test_the_straightforward_parts_run():
+@pytest.mark.parametrize("core", ["lstm", "gru"])
+def test_the_straightforward_parts_run(core):
+  work = dataclasses.replace(straightforward.REFERENCE, core=core)
   environment = environments.gymnax("Catch-bsuite")
-  parts = straightforward.functions(environment, iterations=2)
+  parts = straightforward.functions(environment, work, iterations=2)
   assert set(parts) == {"acting forwards", "environment steps", "update"}
   _, _, timestep = parts["environment steps"]()
   assert timestep.reward.shape == (straightforward.REFERENCE.envs,)

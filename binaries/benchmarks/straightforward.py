@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from neurorl import environments
@@ -51,12 +50,6 @@ def functions(
     "environment steps": timing.repeated(*_step(environment, work), acts),
     "update": timing.repeated(*_update(spec, work), updates),
   }
-
-
-def milliseconds(environment: Environment, repeats: int) -> np.ndarray:
-  """Returns the sum of the reference's parts of one iteration, `[repeats]`."""
-  seconds = timing.samples(functions(environment), repeats)
-  return 1e3 * sum(seconds.values()) / ITERATIONS
 
 
 # Everything depends on what went before, so that nothing is hoisted out of the
