@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.buffers import ring as ring_lib
+from neurorl.buffers import sums as sums_lib
 from neurorl.ops import schedules
 from neurorl.registry import component
 from neurorl.types import Array, Batch, Buffer, BufferRecipe, Schedule, Step
@@ -21,12 +22,12 @@ class PrioritizedState(NamedTuple):
 
   Attributes:
     ring: the steps.
-    scaled: `[slots, num_envs]` float32, priority ** exponent.
+    sums: of priority ** exponent, over whole sequences.
     greatest: `[]` float32, the greatest priority given so far.
   """
 
   ring: ring_lib.RingState
-  scaled: Array
+  sums: sums_lib.Sums
   greatest: Array
 
 
@@ -96,37 +97,36 @@ def prioritized_replay(
     ring = settings.ring(step, num_envs, unroll_length)
 
     def init():
-      zeros = jnp.zeros((ring.slots, num_envs))
-      return PrioritizedState(ring.init(), zeros, jnp.float32(1.0))
+      sums = sums_lib.make(jnp.zeros((ring.slots, num_envs)))
+      return PrioritizedState(ring.init(), sums, jnp.float32(1.0))
 
     def add(state, steps):
-      written = _written_slots(ring, state.ring.position)
+      after = ring.add(state.ring, steps)
       new = state.greatest**priority_exponent
-      scaled = jnp.where(written[:, None], new, state.scaled)
-      return state._replace(ring=ring.add(state.ring, steps), scaled=scaled)
+      sums = _after_add(ring, state.ring, after, state.sums, new)
+      return state._replace(ring=after, sums=sums)
 
     def sample(state, key, progress):
-      count = ring.num_valid(state.ring)
-      valid = ring.age(state.ring) < count
-      scaled = jnp.where(valid[:, None], state.scaled, 0.0)
-      slots, envs, probability = draw(key, scaled, batch_size)
+      slots, envs, probability = sums_lib.draw(key, state.sums, batch_size)
       exponent = schedules.as_schedule(importance_exponent)(progress)
-      weights = (count * num_envs * probability) ** -exponent
+      count = ring.num_valid(state.ring) * num_envs
+      weights = (count * probability) ** -exponent
       steps = ring.gather(state.ring, slots, envs)
       indices = slots * num_envs + envs
       return Batch(steps, weights / jnp.max(weights), indices), state
 
     def update(state, indices, errors, mask):
       priority = mixed_priority(errors, mask, max_error_weight)
-      scaled = state.scaled.reshape(-1)
-      # Zeroed, then raised: the result does not depend on the order in which a
-      # sequence drawn twice is written.
-      scaled = scaled.at[indices].set(0.0)
-      scaled = scaled.at[indices].max(priority**priority_exponent)
-      greatest = jnp.maximum(state.greatest, jnp.max(priority))
-      return state._replace(
-        scaled=scaled.reshape(state.scaled.shape), greatest=greatest
+      slots, envs = jnp.divmod(indices, num_envs)
+      sums = sums_lib.set_priorities(
+        state.sums,
+        slots,
+        envs,
+        priority**priority_exponent,
+        ring.is_whole(state.ring, slots),
       )
+      greatest = jnp.maximum(state.greatest, jnp.max(priority))
+      return state._replace(sums=sums, greatest=greatest)
 
     return Buffer(
       init=init,
@@ -165,53 +165,32 @@ def mixed_priority(
   return jnp.maximum(mixed, _LEAST_PRIORITY)
 
 
-def draw(key, scaled: Array, batch_size: int) -> tuple[Array, Array, Array]:
-  """Draws slots and environments in proportion to their scaled priorities.
-
-  The sum is taken in two levels, slots and then environments, so that a
-  rounding error is one of thousands and not of millions of addends; a place
-  of priority 0 is never drawn.
-
-  Args:
-    key: a random key.
-    scaled: `[slots, num_envs]`, not negative, somewhere positive.
-    batch_size: how many to draw, with replacement.
-
-  Returns:
-    Slots, environments and their probabilities, `[batch_size]` each.
-  """
-  slot_key, env_key = jax.random.split(key)
-  per_slot = scaled.sum(axis=1)
-  slots = _draw_rows(slot_key, per_slot[None], batch_size)
-  rows = scaled[slots]
-  envs = _draw_rows(env_key, rows, batch_size)
-  chosen = jnp.take_along_axis(rows, envs[:, None], axis=1)[:, 0]
-  return slots, envs, chosen / per_slot.sum()
-
-
-def _draw_rows(key, weights: Array, batch_size: int) -> Array:
-  """Draws a column from each row, or all from the only row."""
-  # Parallel sums round each prefix in its own way: without the maximum, places
-  # without weight rise now and then, and others fall.
-  sums = jnp.cumsum(weights, axis=-1)
-  cumulative = jax.lax.cummax(
-    jnp.where(weights > 0, sums, 0.0), axis=weights.ndim - 1
+def _after_add(
+  ring: ring_lib.Ring,
+  before: ring_lib.RingState,
+  after: ring_lib.RingState,
+  sums: sums_lib.Sums,
+  priority: Array,
+) -> sums_lib.Sums:
+  """Gives written slots a priority, and has whole sequences alone be drawn."""
+  begin, end = before.position, before.position + ring.unroll_length
+  written = ring.slots_of(begin, end)
+  # They lie side by side: one slice is written, in place.
+  most = len(written)
+  first = jnp.minimum(written[0], ring.slots - most)
+  old = jax.lax.dynamic_slice_in_dim(sums.priorities, first, most)
+  is_new = jnp.isin(first + jnp.arange(most), written)
+  new = jnp.where(is_new[:, None], priority, old)
+  priorities = jax.lax.dynamic_update_slice_in_dim(
+    sums.priorities, new, first, axis=0
   )
-  target = jax.random.uniform(key, (batch_size, 1)) * cumulative[:, -1:]
-  if weights.shape[0] == 1:
-    columns = jnp.searchsorted(cumulative[0], target[:, 0], side="right")
-  else:
-    columns = jnp.sum(cumulative <= target, axis=-1)
-  # Rounding may carry the target past the last place with any weight.
-  places = jnp.arange(weights.shape[-1])
-  last = jnp.max(jnp.where(weights > 0, places, 0), axis=-1)
-  return jnp.minimum(columns, last).astype(jnp.int32)
-
-
-def _written_slots(ring: ring_lib.Ring, position: Array) -> Array:
-  """Marks the slots whose first row the next add writes, `[slots]`."""
-  rows = jnp.arange(ring.slots) * ring.period
-  return (rows >= position) & (rows < position + ring.unroll_length)
+  # And those whose last step was among what was written.
+  ended = ring.slots_of(begin - ring.length + 1, end - ring.length + 1)
+  changed = jnp.concatenate([written, ended])
+  changed = jnp.where(changed < ring.slots, changed, 0)  # 0 is summed up again
+  return sums_lib.refresh(
+    sums._replace(priorities=priorities), changed, ring.is_whole(after, changed)
+  )
 
 
 def _check(priority_exponent: float, max_error_weight: float) -> None:

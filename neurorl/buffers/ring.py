@@ -123,11 +123,25 @@ class Ring:
     row = self._oldest(state) + self._offset(state) + n * self.period
     return (row % self.rows) // self.period
 
-  def age(self, state: RingState) -> Array:
-    """Returns `[slots]`: each slot's n in `nth_slot`; invalid if too great."""
-    row = jnp.arange(self.slots) * self.period
-    logical = (row - self._oldest(state) - self._offset(state)) % self.rows
-    return logical // self.period
+  def is_whole(self, state: RingState, slots: Array) -> Array:
+    """Says of slots `[n]` whether a whole sequence begins there."""
+    oldest = self._oldest(state) + self._offset(state)
+    n = (slots * self.period - oldest) % self.rows // self.period
+    return (slots < self.slots) & (n < self.num_valid(state))
+
+  def slots_of(self, begin: Array, end: Array) -> Array:
+    """Returns the slots whose first row is in `[begin, end)`, one add's rows.
+
+    Args:
+      begin: `[]` int32; rows below 0 are counted from the last.
+      end: `[]` int32, `unroll_length` rows later.
+
+    Returns:
+      `[n]` int32; those that there are not are `self.slots`.
+    """
+    most = -(-self.unroll_length // self.period)
+    slots = -(-begin // self.period) + jnp.arange(most)
+    return jnp.where(slots * self.period < end, slots % self.slots, self.slots)
 
   def _oldest(self, state: RingState) -> Array:
     return jnp.where(state.size < self.rows, 0, state.position)

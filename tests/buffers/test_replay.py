@@ -7,13 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurorl.buffers import prioritized, prioritized_replay
+from neurorl.buffers import prioritized, prioritized_replay, sums
 from neurorl.ops.schedules import linear_schedule
 from neurorl.types import Progress
 from tests.buffers.test_ring import PROGRESS, shapes, steps
 
 NUM_ENVS = 4
-draw = jax.jit(prioritized.draw, static_argnums=2)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def draw(key, scaled, batch_size):
+  return sums.draw(key, sums.make(scaled), batch_size)
 
 
 def chi_square(counts, probabilities):
@@ -235,14 +239,14 @@ def test_samples_follow_the_errors_that_were_told(exponent):
 def test_new_sequences_get_the_greatest_priority_so_far():
   buffer = replay(rows=12, priority_exponent=0.5)
   state = filled(buffer)  # 8 of 12 rows
-  np.testing.assert_allclose(state.scaled[:8], 1.0)
-  np.testing.assert_array_equal(state.scaled[8:], 0.0)
+  np.testing.assert_allclose(state.sums.priorities[:8], 1.0)
+  np.testing.assert_array_equal(state.sums.priorities[8:], 0.0)
   state = tell(buffer, state, [0, 1], [9.0, 0.25])
   state = tell(buffer, state, [2], [4.0])  # greatest stays 9
   state = jitted(buffer.add)(state, steps(8, 4, NUM_ENVS))
-  np.testing.assert_allclose(state.scaled[8:], 3.0)
-  np.testing.assert_allclose(state.scaled[0], [3.0, 0.5, 2.0, 1.0])
-  np.testing.assert_allclose(state.scaled[1:8], 1.0)
+  np.testing.assert_allclose(state.sums.priorities[8:], 3.0)
+  np.testing.assert_allclose(state.sums.priorities[0], [3.0, 0.5, 2.0, 1.0])
+  np.testing.assert_allclose(state.sums.priorities[1:8], 1.0)
 
 
 @pytest.mark.parametrize("period, unroll_length", [(1, 4), (4, 4), (6, 2)])
@@ -261,7 +265,8 @@ def test_overwritten_slots_lose_their_priorities(period, unroll_length):
       if time % period == 0:
         written[time % rows // period] = True
     np.testing.assert_allclose(
-      state.scaled, np.where(written, 1.0, 0.5)[:, None].repeat(NUM_ENVS, 1)
+      state.sums.priorities,
+      np.where(written, 1.0, 0.5)[:, None].repeat(NUM_ENVS, 1),
     )
   assert written.all()
 
@@ -275,7 +280,9 @@ def test_what_was_drawn_twice_is_told_once_and_for_all():
   for seed in range(5):
     order = np.random.default_rng(seed).permutation(6)
     state = tell(buffer, filled(buffer), indices[order], priorities[order])
-    np.testing.assert_allclose(state.scaled.reshape(-1), wanted, rtol=1e-6)
+    np.testing.assert_allclose(
+      state.sums.priorities.reshape(-1), wanted, rtol=1e-6
+    )
 
 
 def test_an_update_touches_nothing_but_priorities():
@@ -335,5 +342,5 @@ def test_stale_priorities_of_incomplete_sequences_are_not_drawn():
   state = tell(buffer, state, np.arange(20, 32), np.full(12, 1e6))
   state = jitted(buffer.add)(state, steps(8, 4, NUM_ENVS))
   batch, _ = sample(buffer, state)
-  assert float(state.scaled[1:4].min()) == 1e6
+  assert float(state.sums.priorities[1:4].min()) == 1e6
   assert set((np.asarray(batch.indices) // NUM_ENVS).tolist()) == {0, 5, 6, 7}
