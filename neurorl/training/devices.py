@@ -81,19 +81,22 @@ class Layout:
     return inside and self.env_devices > 1
 
   def over_seeds(
-    self, function: Callable, batched: Callable[[Callable, int], Callable], n
+    self,
+    function: Callable,
+    batched: Callable[[Callable, int], Callable],
+    num_seeds: int,
   ) -> Callable:
     """Runs a function of one seed for several, on their devices.
 
     Args:
       function: takes one seed's tree first; the rest is shared.
       batched: `(function, seeds) -> function` of a leading axis of seeds.
-      n: how many seeds.
+      num_seeds: how many.
 
     Returns:
       The same over a leading axis of all seeds, results included.
     """
-    local = batched(function, n // self.seed_devices)
+    local = batched(function, num_seeds // self.seed_devices)
     if self.mesh is None:
       return local
 
