@@ -85,15 +85,15 @@ class _Host:
     self.chunks = self._timed(
       "trace", lambda: chunks.Chunks(experiment, program)
     )
-    folder = run_dir / "checkpoints"
+    self._folder = run_dir / "checkpoints"
     self._origin = origins.Origin(
-      self.chunks, folder, start, program.warm_up_iterations, self._warn
+      self.chunks, self._folder, start, program.warm_up_iterations, self._warn
     )
     self._keeper: keeping.Keeper | None = None
     if experiment.checkpoints is not None:
       self._keeper = keeping.Keeper(
         experiment.checkpoints,
-        folder,
+        self._folder,
         program_lib.without_buffer,
         self._warn,
         processes.leads(),
