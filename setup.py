@@ -52,7 +52,7 @@ setuptools.setup(
     # Draws gymnax's classic control.
     "pictures": ["pygame>=2.6"],
     "pgx": ["pgx>=2.6.0"],
-    "xland_minigrid": ["xminigrid>=0.9.3"],
+    "xland-minigrid": ["xminigrid>=0.9.3"],
     "test": [
       "flashbax>=0.1.3",
       "pytest>=8.0",

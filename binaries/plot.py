@@ -65,7 +65,7 @@ def _plot(arguments: Sequence[str]) -> None:
     bounds = None
     if _NORMALISE.value is not None:
       bounds = scores.read_normalisation(_NORMALISE.value)
-    runs = [run_folders.read(path) for path in run_folders.find(arguments[1:])]
+    runs = run_folders.read_all(arguments[1:], _warn)
     found = groups.group(runs, _GROUP_BY.value, _LABELS.value, _warn)
     made = report.write(found, out, _X.value, _METRIC.value, bounds, _warn)
   except ValueError as error:  # a RunError among them

@@ -98,11 +98,13 @@ class _Sweeping:
         "in the file"
       )
     out = _OUT.value or f"runs/sweep-{pathlib.Path(path).stem}"
-    self.folder = folder.Folder(
-      pathlib.Path(out).expanduser(), sweep, _SEED.value
-    )
+    where = pathlib.Path(out).expanduser()
+    if _TABLE.value and not where.is_dir():
+      raise ValueError(f"--table: no sweep is in {out}")
+    self.folder = folder.Folder(where, sweep, _SEED.value)
     self._search: optuna_search.Search | None = None
     self._failed: set[int] = set()
+    self._warned = False
 
   @property
   def _total(self) -> int:
@@ -193,6 +195,14 @@ class _Sweeping:
     if code:
       told = f"failed with {code}: {_last_line(self.folder.log(index))}"
     print(f"[{index + 1}/{self._total}] {shown}: {told}", flush=True)
+    if not code and outcome.score is None and not self._warned:
+      self._warned = True
+      print(
+        f"warning: metric.name = '{self.sweep.metric}' is no column of this "
+        "run's metrics.csv: runs have no scores",
+        file=sys.stderr,
+        flush=True,
+      )
 
   def _learn(self, index: int) -> outcomes.Outcome:
     outcome = outcomes.read(

@@ -10,6 +10,7 @@ episodes and a grid of frames of the first.
 """
 
 import pathlib
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -114,8 +115,12 @@ def _draw(stem: pathlib.Path, environment, played) -> None:
   if rows.value is None:
     print("no traces: no head says what states are worth; see --value_head")
   else:
-    traces_lib.traces(_named(stem, "traces.png"), _trace(rows))
-  frames = _frames(environment.render, played)
+    _kept(traces_lib.traces, _named(stem, "traces.png"), _trace(rows))
+  try:
+    frames = _frames(environment.render, played)
+  except ValueError as error:  # what draws it is not installed
+    print(f"no animation: {error}")
+    return
   if frames is None:
     print(
       f"no animation: {environment.spec.name} has no picture of itself "
@@ -123,14 +128,18 @@ def _draw(stem: pathlib.Path, environment, played) -> None:
     )
     return
   drawn = _episodes(frames, rows)
-  episodes_lib.animate(_named(stem, "episodes.gif"), drawn, _FPS.value)
-  episodes_lib.grid(_named(stem, "frames.png"), drawn[0])
+  gif, grid = _named(stem, "episodes.gif"), _named(stem, "frames.png")
+  _kept(episodes_lib.animate, gif, drawn, _FPS.value)
+  _kept(episodes_lib.grid, grid, drawn[0])
 
 
 def _named(stem: pathlib.Path, kind: str) -> pathlib.Path:
-  path = stem.with_name(f"{stem.name}-{kind}")
-  print(path)
-  return path
+  return stem.with_name(f"{stem.name}-{kind}")
+
+
+def _kept(draw: Callable[..., None], path: pathlib.Path, *what) -> None:
+  draw(path, *what)
+  print(path, flush=True)
 
 
 def _trace(rows) -> traces_lib.Trace:

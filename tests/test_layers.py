@@ -2,9 +2,11 @@
 
 import ast
 import importlib
+import importlib.metadata
 import inspect
 import pathlib
 import pkgutil
+import re
 import subprocess
 import sys
 
@@ -220,3 +222,10 @@ def test_code_is_formatted_and_linted():
       check=False,
     )
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_extras_are_named_as_pip_finds_them():
+  extras = importlib.metadata.metadata("neurorl").get_all("Provides-Extra")
+  assert {re.sub(r"[-_.]+", "-", name).lower() for name in extras} == set(
+    extras
+  )

@@ -51,7 +51,7 @@ def xland_minigrid(
     ValueError: if xminigrid is not installed, or has no such environment,
       parameter or benchmark, or num_rulesets is not positive.
   """
-  library = adapting.library("xminigrid", "xland_minigrid")
+  library = adapting.library("xminigrid", "xland-minigrid")
   names = library.registered_environments()
   adapting.check_name("xland_minigrid.name", name, names)
   if num_rulesets < 1:
@@ -93,7 +93,7 @@ def _drawn(
       "a name such as 'XLand-MiniGrid-R1-9x9'"
     )
   if os.path.exists(benchmark):
-    module = adapting.library("xminigrid.benchmarks", "xland_minigrid")
+    module = adapting.library("xminigrid.benchmarks", "xland-minigrid")
     loaded = module.load_benchmark_from_path(benchmark)
   else:
     names = library.registered_benchmarks()

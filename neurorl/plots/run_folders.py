@@ -11,7 +11,7 @@ import math
 import pathlib
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +23,10 @@ _SEEDS = ("train.seed", "train.num_seeds")
 
 class RunError(ValueError):
   """A folder from which nothing can be plotted; says why."""
+
+
+class EmptyRunError(RunError):
+  """A run that has only begun."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +71,39 @@ def find(paths: Sequence[str]) -> list[pathlib.Path]:
       what = "is a file" if path.exists() else "does not exist"
       raise RunError(f"{name} {what}; name run directories")
     inside = sorted(child.parent for child in path.glob(f"*/{METRICS}"))
-    if (path / METRICS).exists() or not inside:
+    if (path / METRICS).exists():
       inside = [path]
+    if not inside:
+      raise RunError(f"no run is in {name}: it has no {METRICS}")
     found |= {folder.resolve(): folder for folder in inside}
   return list(found.values())
+
+
+def read_all(paths: Sequence[str], warn: Callable[[str], None]) -> list[Run]:
+  """Reads the runs that a command line names.
+
+  Args:
+    paths: run directories, or folders of them.
+    warn: is told of a run in such a folder that has no rows yet.
+
+  Returns:
+    The runs.
+
+  Raises:
+    RunError: if one cannot be read, or none has rows.
+  """
+  named = {pathlib.Path(name).expanduser() for name in paths}
+  runs = []
+  for path in find(paths):
+    try:
+      runs.append(read(path))
+    except EmptyRunError as error:
+      if path in named:
+        raise
+      warn(f"{error}: left out")
+  if not runs:
+    raise RunError(f"no run in {', '.join(paths)} has rows yet")
+  return runs
 
 
 def read(path: pathlib.Path) -> Run:
@@ -83,7 +116,8 @@ def read(path: pathlib.Path) -> Run:
     The run; the row that a kill has cut short is left out.
 
   Raises:
-    RunError: if its metrics are missing or are none.
+    RunError: if its metrics are missing or are none; an `EmptyRunError` if
+      there are none yet.
   """
   columns, seeds = _read_metrics(path / METRICS)
   settings = _settings(path)
@@ -126,7 +160,7 @@ def _read_metrics(path: pathlib.Path):
       raise RunError(f"{path}:{rows.line_num} has no seed")
     values.setdefault(int(seed), []).append(numbers)
   if not values:
-    raise RunError(f"{path} has no rows yet")
+    raise EmptyRunError(f"{path} has no rows yet")
   return columns, {
     seed: dict(zip(columns, np.array(found).T, strict=True))
     for seed, found in sorted(values.items())
@@ -177,11 +211,10 @@ def _environment(settings: Mapping[str, str]) -> str:
   component = name.strip("@()")
   while f"{component}.environment" in settings:  # a wrapper
     component = settings[f"{component}.environment"].strip("@()")
-  if component != "gymnax":
-    return component
-  words = [str(_literal(settings.get("gymnax.name", "")))]
+  named = settings.get(f"{component}.name")
+  words = [component if named is None else str(_literal(named))]
   for argument in ("arguments", "parameters"):
-    given = _literal(settings.get(f"gymnax.{argument}", "None"))
+    given = _literal(settings.get(f"{component}.{argument}", "None"))
     if isinstance(given, Mapping):
       words += [f"{key} = {value}" for key, value in given.items()]
   return ", ".join(words)

@@ -149,16 +149,18 @@ def _notes(found: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _sweep(found: Mapping[str, Any]) -> Sweep:
-  for name in found:
-    if name not in (*_KNOWN, *_ELSEWHERE):
-      raise ValueError(f"unknown key '{name}'{registry.nearest(name, _KNOWN)}")
+  _check_keys("", found, (*_KNOWN, *_ELSEWHERE))
   metric = found.get("metric") or {}
   if not isinstance(metric, dict):
     raise ValueError(f"metric must be a mapping with a name, got {metric!r}")
+  _check_keys("metric: ", metric, ("name", "goal", "target"))
   run_cap = found.get("run_cap")
   if run_cap is not None and (not isinstance(run_cap, int) or run_cap < 1):
     raise ValueError(f"run_cap must be a positive number, got {run_cap!r}")
-  command = tuple(map(str, found.get("command", _COMMAND)))
+  command = found.get("command", _COMMAND)
+  if not isinstance(command, (list, tuple)):
+    raise ValueError(f"command must be a list of words, got {command!r}")
+  command = tuple(map(str, command))
   if "${args}" not in command:
     raise ValueError("command must have the word ${args}")
   parameters = found.get("parameters")
@@ -179,6 +181,15 @@ def _sweep(found: Mapping[str, Any]) -> Sweep:
   return sweep
 
 
+def _check_keys(
+  where: str, found: Mapping[Any, Any], known: Sequence[str]
+) -> None:
+  for name in found:
+    if name not in known:
+      hint = registry.nearest(str(name), known)
+      raise ValueError(f"{where}unknown key '{name}'{hint}")
+
+
 def _check_grid(sweep: Sweep) -> None:
   for name, parameter in sweep.parameters.items():
     if sweep.method == "grid" and not parameter.values:
@@ -192,10 +203,7 @@ def _parameter(name: str, found: Any) -> Parameter:
   where = f"parameters.{name}"
   if not isinstance(found, dict):
     raise ValueError(f"{where} must be a mapping such as {{values: [1, 2]}}")
-  for field in found:
-    if field not in _FIELDS:
-      hint = registry.nearest(field, _FIELDS)
-      raise ValueError(f"{where}: unknown key '{field}'{hint}")
+  _check_keys(f"{where}: ", found, _FIELDS)
   distribution = _one_of(
     f"{where}.distribution",
     found.get("distribution", _default(found)),
@@ -250,6 +258,8 @@ def _probabilities(
 ) -> tuple[float, ...] | None:
   if found is None:
     return None
+  if not isinstance(found, list):
+    found = [found]
   chances = tuple(_number(f"{where}.probabilities", x) for x in found)
   fits = len(chances) == len(values) and min(chances, default=-1.0) >= 0.0
   if not fits or abs(sum(chances) - 1.0) > 1e-6:

@@ -115,6 +115,38 @@ def test_what_is_no_table_is_told(tmp_path, text, words):
     assert word in str(error.value)
 
 
+def test_runs_that_have_just_begun_are_left_out(tmp_path):
+  folders.write(tmp_path / "begun", [])
+  folders.write(tmp_path / "on", folders.rows(0, [1.0, 2.0]))
+  notes = []
+  (run,) = run_folders.read_all([str(tmp_path)], notes.append)
+  assert run.path.name == "on"
+  assert len(notes) == 1 and "no rows yet: left out" in notes[0]
+  with pytest.raises(run_folders.RunError, match="has no rows yet"):
+    run_folders.read_all([str(tmp_path / "begun")], notes.append)
+  (tmp_path / "other").mkdir()
+  with pytest.raises(run_folders.RunError, match="no run is in"):
+    run_folders.read_all([str(tmp_path / "other")], notes.append)
+
+
+@pytest.mark.parametrize(
+  "settings, name",
+  [
+    (
+      {"craftax.name": "'Craftax-Classic-Symbolic-v1'"},
+      "Craftax-Classic-Symbolic-v1",
+    ),
+    ({"train.environment": "@two_step()"}, "two_step"),
+  ],
+)
+def test_an_environment_is_called_by_its_own_name(tmp_path, settings, name):
+  settings = {"train.environment": "@craftax()", **settings}
+  path = folders.write(
+    tmp_path / "run", folders.rows(0, [1.0]), settings=settings
+  )
+  assert run_folders.read(path).environment == name
+
+
 def test_a_misspelt_metric_is_told_with_the_nearest(tmp_path):
   (group,) = _group(folders.write(tmp_path / "a", folders.rows(0, [1, 2])))
   with pytest.raises(run_folders.RunError, match=f"did you mean '{TRAINING}"):

@@ -98,8 +98,8 @@ BAD = {
   "nothing": ([], ["name run directories"]),
   "no folder": (["nowhere"], ["nowhere does not exist"]),
   "a file": (["file.csv"], ["file.csv is a file"]),
-  "no run": (["empty"], ["empty/metrics.csv cannot be read"]),
-  "one of two": (["runs", "empty"], ["empty/metrics.csv"]),
+  "no run": (["empty"], ["no run is in empty: it has no metrics.csv"]),
+  "one of two": (["runs", "empty"], ["no run is in empty"]),
   "unknown metric": (
     ["runs", "--metric=evaluation/episode_retrun"],
     ["no metric is called", "'evaluation/episode_return'"],

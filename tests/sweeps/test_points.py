@@ -114,6 +114,14 @@ def _with(**changed):
     (_with(run_cap=0), "run_cap must be a positive number, got 0"),
     (_with(paramters={}), "unknown key 'paramters'; did you mean 'parameters'"),
     ([1], "must be a mapping"),
+    (_with(command=None), "command must be a list of words, got None"),
+    (_with(metric={"gaol": "minimize"}), "metric: unknown key 'gaol'.*'goal'"),
+    ({**_with(), 1: 2}, "unknown key '1'"),
+    (_with(parameters={"a": {1: 2}}), r"parameters\.a: unknown key '1'"),
+    (
+      _with(parameters={"a": {"values": [1, 2], "probabilities": 3}}),
+      "2 numbers that sum to 1",
+    ),
   ],
 )
 def test_a_mistake_is_named(tmp_path, described, message):

@@ -171,6 +171,7 @@ def test_more_points_can_be_drawn(tmp_path):
     (["s.yaml", "--slurm", "--method=bayes", "--count=2"], "--slurm"),
     (["s.yaml", "--out=stub.py"], "exists"),
     (["s.yaml", "--out=."], "holds files that are no sweep's"),
+    (["s.yaml", "--table", "--out=none"], "--table: no sweep is in none"),
   ],
 )
 def test_a_mistake_is_told_in_a_line(tmp_path, arguments, message):
@@ -178,6 +179,19 @@ def test_a_mistake_is_told_in_a_line(tmp_path, arguments, message):
   done = processes.run("sweep", *arguments, cwd=tmp_path)
   assert done.returncode == 2 and message in done.stderr
   assert "Traceback" not in done.stderr
+  assert not (tmp_path / "none").exists()
+
+
+def test_a_metric_that_no_run_has_is_told_once(tmp_path):
+  _write(tmp_path)
+  text = (tmp_path / "s.yaml").read_text()
+  assert "episode_return" in text
+  (tmp_path / "s.yaml").write_text(text.replace("episode_return", "retrun"))
+  done = _sweep(tmp_path)
+  assert done.returncode == 0, done.stderr
+  assert (
+    done.stderr.count("retrun' is no column of this run's metrics.csv") == 1
+  )
 
 
 def test_an_array_job_runs_each_point(tmp_path):
