@@ -53,6 +53,8 @@ def run(
       _exit(str(error), 2)
     except CommandError as error:
       _exit(str(error), error.code)
+    except SystemExit:  # absl has answered --help, and calls that a failure
+      sys.exit(0)
 
   def start(arguments: Sequence[str]) -> None:
     try:

@@ -438,6 +438,7 @@ def test_printed_configuration_is_a_configuration(tmp_path):
 
 def test_help_is_light_and_in_order(tmp_path):
   done = train("--help", cwd=tmp_path)
+  assert done.returncode == 0
   for flag in ("--gin_file", "--gin_bindings", "--describe", "--run_dir"):
     assert flag in done.stdout
   assert "Traceback" not in done.stderr

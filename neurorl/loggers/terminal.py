@@ -50,7 +50,7 @@ class _Display:
     self._live = stream.isatty()
     self._every = info.total_steps / lines if lines else float("inf")
     self._next = 0.0
-    self._started = time.monotonic()
+    self._first: tuple[float, float] | None = None
     self._held: dict[str, float] = {}
 
   def write(self, rows: Sequence[Row]) -> None:
@@ -99,16 +99,12 @@ class _Display:
 
   def _line(self, row: Row) -> str:
     part = min(row["budget_steps"] / self._info.total_steps, 1.0)
-    elapsed = time.monotonic() - self._started
-    done = row["budget_steps"] - self._info.resumed_at
-    to_do = self._info.total_steps - row["budget_steps"]
-    left = max(elapsed * to_do / done, 0.0) if done else 0.0
     filled = round(part * _BAR)
     words = [
       f"[{'#' * filled}{'.' * (_BAR - filled)}] {part:4.0%}",
       f"{row['budget_steps']:>11,.0f} steps",
       f"{row.get('steps_per_second', 0):>8,.0f}/s",
-      f"{left:>4.0f}s left",
+      self._time_left(row["budget_steps"]),
     ]
     for label, name in [
       ("return", "training/episode_return"),
@@ -118,6 +114,17 @@ class _Display:
       if name in row:
         words.append(f"{label} {row[name]:.3g}")
     return "  ".join(words)
+
+  def _time_left(self, steps: float) -> str:
+    """Estimates it by what came after the first row: compiling came before."""
+    now = time.monotonic()
+    if self._first is None:
+      self._first = (now, steps)
+    begun, before = self._first
+    if steps == before:
+      return f"{'':>10}"
+    to_do = max(self._info.total_steps - steps, 0.0)
+    return f"{(now - begun) * to_do / (steps - before):>4.0f}s left"
 
 
 def _seconds(summary: Mapping[str, Any]) -> str:
