@@ -65,7 +65,7 @@ def test_the_tour_can_be_taken(place):
     words = [w.replace("_seconds=20", "_seconds=0.1") for w in arguments]
     done = processes.run(program, *words, *SHORT.get(program, []), cwd=place)
     assert done.returncode == (143 if ends_early else 0), (arguments, done)
-  assert (place / "mine.csv").exists()
+  assert (place / "runs" / "mine.csv").exists()
   assert list((place / "runs" / "mine" / "plots").glob("*.png"))
   assert list((place / "runs" / "sweep-catch").glob("runs.csv"))
 
