@@ -76,6 +76,7 @@ class Reader:
     self._parse = parse
     self._was_live: set[tuple[Key, Place]] = set()
     self._settled: set[tuple[Key, Place]] = set()
+    self._shipped: set[str] = set()
     self._top_level: str = COMMAND_LINE
     self._origin: dict[Key, str] = {}
     self._user_file: str | None = None
@@ -135,7 +136,9 @@ class Reader:
       chain = " -> ".join(p.name for p in (*including, path))
       raise ConfigError(f"circular include: {chain}")
     text = gin_files.read_text(path)
-    before = self._entries()
+    idle_before = self._idle()
+    if path.parent == gin_files.gin_configs():
+      self._shipped.add(gin_files.short(path))
     seen: dict[Key, Place] = {}
     for statement in self._parse(text, gin_files.short(path)):
       place = Place(gin_files.short(path), statement.line)
@@ -152,10 +155,11 @@ class Reader:
             f"{place}: {key} is bound twice in this file, first at {seen[key]}"
           )
         seen[key] = place
-    idle = self._boundary()
+    self._boundary()
     if path.parent == gin_files.gin_configs():
-      # What a shipped file takes away from its parents is no news to anybody.
-      self._settled |= idle - before
+      # What a shipped file takes away from another is no news to anybody.
+      idle = self._idle() - idle_before
+      self._settled |= {x for x in idle if x[1].file in self._shipped}
 
   def _parse_command_line(self, text: str) -> list[Statement]:
     """Parses bindings; a value that gin cannot read is taken as a string."""
@@ -182,12 +186,13 @@ class Reader:
     )
     return list(self._parse(f"{name} = {value!r}", COMMAND_LINE))
 
-  def _boundary(self) -> set[tuple[Key, Place]]:
-    """Remembers what is live now, and returns what is not."""
+  def _boundary(self) -> None:
+    """Remembers what is live now."""
+    self._was_live |= self._entries() - self._idle()
+
+  def _idle(self) -> set[tuple[Key, Place]]:
     live = bindings_lib.live_keys(self.bindings)
-    entries = self._entries()
-    self._was_live |= {entry for entry in entries if entry[0] in live}
-    return {entry for entry in entries if entry[0] not in live}
+    return {entry for entry in self._entries() if entry[0] not in live}
 
   def _entries(self) -> set[tuple[Key, Place]]:
     return {(key, binding.place) for key, binding in self.bindings.items()}

@@ -378,6 +378,15 @@ def test_a_mistake_in_an_included_file_is_located_there(parts):
 # Idle bindings.
 
 
+def test_what_a_shipped_file_takes_from_another_is_no_news(tmp_path):
+  files = ["recurrent_a2c.gin", "env_two_step.gin"]
+  assert config.load(files).notes == ()
+  # What the user said is another matter.
+  mine = write("include 'recurrent_a2c.gin'\ngymnax.name = 'A'\n", "mine.gin")
+  (note,) = config.load([mine, files[1]]).notes
+  assert "mine.gin:2: gymnax.name" in note
+
+
 def test_what_a_later_file_made_idle_is_noted(parts):
   write(TOP + "X = 1\ntop.a = @node()\nnode.a = %X\n", "one.gin")
   write("top.a = 3\n", "two.gin")
