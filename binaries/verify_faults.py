@@ -113,6 +113,20 @@ _FAULTS = [
     ("tests/buffers/test_ring.py",),
   ),
   Fault(
+    "sequences that are not whole are drawn by priority",
+    "buffers/prioritized.py",
+    "changed, ring.is_whole(after, changed)",
+    "changed, jnp.ones_like(changed, bool)",
+    ("tests/buffers",),
+  ),
+  Fault(
+    "sums of priorities not kept up",
+    "buffers/sums.py",
+    "by_block = sums.by_block.at[block].set(by_slot[block].sum(axis=1))",
+    "by_block = sums.by_block",
+    ("tests/buffers",),
+  ),
+  Fault(
     "an episode counted twice in evaluation",
     "training/evaluation.py",
     "jnp.where(carry.done, 0.0, timestep.reward)",
