@@ -21,6 +21,7 @@ from absl import flags
 
 from neurorl import programs
 from neurorl.sweeps import (
+  checks,
   folder,
   optuna_search,
   outcomes,
@@ -99,12 +100,23 @@ class _Sweeping:
       )
     out = _OUT.value or f"runs/sweep-{pathlib.Path(path).stem}"
     where = pathlib.Path(out).expanduser()
-    if _TABLE.value and not where.is_dir():
-      raise ValueError(f"--table: no sweep is in {out}")
+    if not folder.holds_sweep(where):
+      if _TABLE.value:
+        raise ValueError(f"--table: no sweep is in {out}")
+      self._check(path)
     self.folder = folder.Folder(where, sweep, _SEED.value)
     self._search: optuna_search.Search | None = None
     self._failed: set[int] = set()
     self._warned = False
+
+  def _check(self, path: str) -> None:
+    """Refuses what no run could do, before there is a folder of it."""
+    drawn = self._grid or points.random(self.sweep, _SEED.value)
+    words = self._command(next(iter(drawn)))
+    try:
+      checks.check(words, pathlib.Path(__file__).with_name("train.py"))
+    except ValueError as error:
+      raise ValueError(f"{path}: {error}") from None
 
   @property
   def _total(self) -> int:
@@ -145,7 +157,10 @@ class _Sweeping:
     ]:
       path = self.folder.path / f"{name}.csv"
       path.write_text(table)
-      print(f"\n{outcomes.as_text(table)}\n  {path}")
+      print(f"\n{outcomes.as_text(table)}\n  {path}", flush=True)
+    done = [outcome for outcome in found if outcome.state == "done"]
+    if done and not any(outcome.scores for outcome in done):
+      self._warn_of_metric()
     return sum(outcome.state == "failed" for outcome in found)
 
   def _prepare_search(self) -> None:
@@ -178,10 +193,13 @@ class _Sweeping:
       )
 
   def _words(self, index: int, point: points.Point) -> list[str]:
+    run_dir = self.folder.run_dir(index).resolve()
+    return [*self._command(point), f"--run_dir={run_dir}"]
+
+  def _command(self, point: points.Point) -> list[str]:
     words = self.sweep.words(point)
     # What the file says of Weights & Biases is for their agents.
-    kept = [word for word in words if not word.startswith("--gin.wandb.")]
-    return [*kept, f"--run_dir={self.folder.run_dir(index).resolve()}"]
+    return [word for word in words if not word.startswith("--gin.wandb.")]
 
   def _is_done(self, index: int) -> bool:
     return (self.folder.run_dir(index) / "summary.json").exists()
@@ -195,14 +213,17 @@ class _Sweeping:
     if code:
       told = f"failed with {code}: {_last_line(self.folder.log(index))}"
     print(f"[{index + 1}/{self._total}] {shown}: {told}", flush=True)
-    if not code and outcome.score is None and not self._warned:
+    if outcome.state == "done" and not outcome.scores and not self._warned:
       self._warned = True
-      print(
-        f"warning: metric.name = '{self.sweep.metric}' is no column of this "
-        "run's metrics.csv: runs have no scores",
-        file=sys.stderr,
-        flush=True,
-      )
+      self._warn_of_metric()
+
+  def _warn_of_metric(self) -> None:
+    print(
+      f"warning: metric.name: no run has a value of '{self.sweep.metric}' in "
+      "its metrics.csv, and so none has a score",
+      file=sys.stderr,
+      flush=True,
+    )
 
   def _learn(self, index: int) -> outcomes.Outcome:
     outcome = outcomes.read(

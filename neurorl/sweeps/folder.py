@@ -95,6 +95,11 @@ class Folder:
     return self.path / f"{index:03d}.log"
 
 
+def holds_sweep(path: pathlib.Path) -> bool:
+  """Says whether a sweep has been begun in a folder."""
+  return (path / _KEPT).exists()
+
+
 def _identity(sweep: Sweep, seed: int) -> Mapping[str, Any]:
   """What may not change when a sweep goes on, as JSON gives it back."""
   kept = dataclasses.asdict(sweep)

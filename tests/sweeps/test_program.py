@@ -172,6 +172,7 @@ def test_more_points_can_be_drawn(tmp_path):
     (["s.yaml", "--out=stub.py"], "exists"),
     (["s.yaml", "--out=."], "holds files that are no sweep's"),
     (["s.yaml", "--table", "--out=none"], "--table: no sweep is in none"),
+    (["s.yaml", "--table", "--out=."], "--table: no sweep is in ."),
   ],
 )
 def test_a_mistake_is_told_in_a_line(tmp_path, arguments, message):
@@ -182,16 +183,48 @@ def test_a_mistake_is_told_in_a_line(tmp_path, arguments, message):
   assert not (tmp_path / "none").exists()
 
 
-def test_a_metric_that_no_run_has_is_told_once(tmp_path):
+def test_a_metric_that_no_run_has_is_told_at_once_and_at_the_end(tmp_path):
   _write(tmp_path)
   text = (tmp_path / "s.yaml").read_text()
-  assert "episode_return" in text
-  (tmp_path / "s.yaml").write_text(text.replace("episode_return", "retrun"))
+  (tmp_path / "s.yaml").write_text(text.replace("name: score", "name: scroe"))
   done = _sweep(tmp_path)
   assert done.returncode == 0, done.stderr
-  assert (
-    done.stderr.count("retrun' is no column of this run's metrics.csv") == 1
-  )
+  told = "no run has a value of 'scroe' in its metrics.csv"
+  assert done.stderr.count(told) == 2
+  assert _sweep(tmp_path, "--table").stderr.count(told) == 1
+
+
+@pytest.mark.parametrize(
+  "changed, message",
+  [
+    ({"program": "no.py"}, "s.yaml: command: there is no file 'no.py' here"),
+    (
+      {"command": ["nowhere", "${args}"]},
+      "s.yaml: command: no program 'nowhere' was found",
+    ),
+    (
+      {
+        "program": str(processes.BINARIES / "train.py"),
+        "command": ["python", "${program}", "--gin_file=dqn.gin", "${args}"],
+        "parameters": {"gin.LERNING_RATE": {"value": 1e-3}},
+      },
+      "s.yaml: its first run is refused: command line: LERNING_RATE = 0.001: "
+      "nothing reads %LERNING_RATE; did you mean 'LEARNING_RATE'?",
+    ),
+  ],
+)
+@pytest.mark.parametrize("method", ["grid", "random"])
+def test_a_command_that_can_do_nothing_is_refused(
+  tmp_path, method, changed, message
+):
+  _write(tmp_path)
+  described = yaml.safe_load((tmp_path / "s.yaml").read_text())
+  described |= {"method": method, "run_cap": 2, **changed}
+  (tmp_path / "s.yaml").write_text(yaml.safe_dump(described))
+  done = _sweep(tmp_path, "--out=none")
+  assert done.returncode == 2 and message in done.stderr
+  assert "Traceback" not in done.stderr
+  assert not (tmp_path / "none").exists()
 
 
 def test_an_array_job_runs_each_point(tmp_path):
