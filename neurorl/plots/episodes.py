@@ -22,7 +22,8 @@ class Episode(NamedTuple):
       is not shown.
     reward: `[T]`, for arriving at each step.
     last: `[T]` bool.
-    value: `[T]`, or None.
+    value: `[T]`, or None; at a last step, of which nothing is learned, it is
+      not shown.
     probabilities: `[T, A]`, or None.
     action_values: `[T, A]`, or None.
   """
@@ -124,7 +125,7 @@ def _caption(episode: Episode, t: int) -> str:
   numbers = []
   if t:
     numbers.append(f"reward {episode.reward[t]:.2g}")
-  if episode.value is not None:
+  if episode.value is not None and not episode.last[t]:
     numbers.append(f"value {episode.value[t]:.2f}")
   return "\n".join([*words, ", ".join(numbers)])
 
@@ -159,18 +160,20 @@ def _draw(episode: Episode):
   axes[0].axis("off")
   shown = axes[0].imshow(episode.frames[0], interpolation="nearest")
   bars = [
-    _bars(axes[i + 1], name, values) for i, (name, values) in enumerate(beside)
+    _bars(axes[i + 1], name, values[~episode.last])
+    for i, (name, values) in enumerate(beside)
   ]
   dot = None
   if episode.value is not None:
-    dot = _line(axes[rows], episode)
+    worth = np.where(episode.last, np.nan, episode.value)
+    dot = _line(axes[rows], worth, episode.reward)
   for t, frame in enumerate(episode.frames):
     shown.set_data(frame)
     axes[0].set_title(f"{episode.title}\n{_caption(episode, t)}", fontsize=9)
     for container, (_, values) in zip(bars, beside, strict=True):
       _move(container, episode, values, t)
     if dot:
-      dot.set_data([t], [episode.value[t]])
+      dot.set_data([t], [worth[t]])
     canvas.draw()
     figure.set_layout_engine("none")  # once is enough, and it takes long
     yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -178,7 +181,7 @@ def _draw(episode: Episode):
 
 def _bars(axis, name: str, values: np.ndarray):
   count = values.shape[1]
-  low, high = min(0.0, np.nanmin(values)), max(0.0, np.nanmax(values))
+  low, high = np.nanmin(values, initial=0.0), np.nanmax(values, initial=0.0)
   if name == "probability":
     low, high = 0.0, 1.0
   axis.set_ylim(low, high + 1e-6 + 0.05 * (high - low))
@@ -200,12 +203,11 @@ def _move(container, episode: Episode, values: np.ndarray, t: int) -> None:
     bar.set_color(_ORANGE if i == taken else _BLUE)
 
 
-def _line(axis, episode: Episode):
+def _line(axis, values: np.ndarray, rewards: np.ndarray):
   """Draws values and rewards of all steps; returns the mark of the present."""
-  steps = np.arange(len(episode.value))
-  axis.plot(steps, episode.value, color=_BLUE, linewidth=1.5)
-  paid = np.flatnonzero(episode.reward)
-  axis.vlines(paid, 0.0, episode.reward[paid], color=_GREY, linewidth=1)
+  axis.plot(np.arange(len(values)), values, color=_BLUE, linewidth=1.5)
+  paid = np.flatnonzero(rewards)
+  axis.vlines(paid, 0.0, rewards[paid], color=_GREY, linewidth=1)
   axis.set_xlabel("step (grey: rewards)", fontsize=9)
   axis.set_ylabel("value", fontsize=9)
   axis.locator_params("x", integer=True)

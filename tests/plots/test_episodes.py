@@ -83,9 +83,27 @@ def test_captions():
   one = episode()
   assert episodes._caption(one, 0) == "step 0: action 0\nvalue 0.00"
   assert episodes._caption(one, 3) == "step 3: action 1\nreward 1, value 1.50"
-  assert episodes._caption(one, 5) == "step 5: end\nreward 0, value 2.50"
+  assert episodes._caption(one, 5) == "step 5: end\nreward 0"
   vectors = episode(**{**NOTHING, "action": np.full((6, 2), 0.5)})
   assert episodes._caption(vectors, 1) == "step 1: action 0.50, 0.50\nreward 0"
+
+
+def test_what_was_never_learned_is_not_drawn(monkeypatch):
+  drawn = []
+  line = episodes._line
+  monkeypatch.setattr(
+    episodes, "_line", lambda *rest: drawn.append(line(*rest)) or drawn[-1]
+  )
+  worth = np.array([1.0, 2.0, 3.0, 900.0])
+  one = episode(4, value=worth, action_values=np.stack([worth, -worth], -1))
+  marks = []
+  for _ in episodes._draw(one):
+    marks.append(drawn[0].get_ydata()[0])
+  (values, _) = drawn[0].axes.lines
+  for found in (values.get_ydata(), marks):
+    np.testing.assert_array_equal(found, [1.0, 2.0, 3.0, np.nan])
+  for axis in drawn[0].figure.axes:
+    assert axis.get_ylabel() == "" or axis.get_ylim()[1] < 4.0
 
 
 def test_traces_and_bars_are_pictures(tmp_path):
