@@ -22,7 +22,9 @@ from neurorl.plots import groups, report, run_folders, scores
 
 flags.adopt_module_key_flags(programs)
 
-_OUT = flags.DEFINE_string("out", "plots", "The folder for what is made.")
+_OUT = flags.DEFINE_string(
+  "out", "plots", "The folder for what is made; it need not exist."
+)
 _X = flags.DEFINE_enum(
   "x", "environment_steps", ["environment_steps", "seconds"], "The axis."
 )

@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import importlib.metadata
 import inspect
 import pathlib
 import pkgutil
@@ -224,8 +223,32 @@ def test_code_is_formatted_and_linted():
     assert found.returncode == 0, found.stdout + found.stderr
 
 
+def _extras():
+  tree = ast.parse((PACKAGE.parent / "setup.py").read_text())
+  (found,) = [
+    word.value
+    for word in ast.walk(tree)
+    if isinstance(word, ast.keyword) and word.arg == "extras_require"
+  ]
+  return set(ast.literal_eval(found))
+
+
 def test_extras_are_named_as_pip_finds_them():
-  extras = importlib.metadata.metadata("neurorl").get_all("Provides-Extra")
-  assert {re.sub(r"[-_.]+", "-", name).lower() for name in extras} == set(
-    extras
-  )
+  """PEP 685: a name that is not normalised is not found by every pip."""
+  extras = _extras()
+  assert "pgx" in extras
+  assert extras == {re.sub(r"[-_.]+", "-", name).lower() for name in extras}
+
+
+def test_the_extras_that_are_named_exist():
+  named = set()
+  root = PACKAGE.parent
+  folders = [root / name for name in ("neurorl", "gin_configs", "docs")]
+  paths = [path for folder in folders for path in folder.rglob("*.*")]
+  for path in [root / "README.md", *paths]:
+    if path.suffix in (".py", ".gin", ".md"):
+      text = path.read_text()
+      for names in re.findall(r"(?:neurorl|-e '\.)\[([\w,.-]+)\]", text):
+        named |= set(names.split(","))
+      named |= set(re.findall(r'adapting\.library\([^,]+, "([^"]+)"\)', text))
+  assert {"xland-minigrid", "pictures", "optuna"} <= named <= _extras()

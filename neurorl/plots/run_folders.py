@@ -211,7 +211,7 @@ def _environment(settings: Mapping[str, str]) -> str:
   component = name.strip("@()")
   while f"{component}.environment" in settings:  # a wrapper
     component = settings[f"{component}.environment"].strip("@()")
-  named = settings.get(f"{component}.name")
+  named = settings.get(f"{component}.name", settings.get(f"{component}.path"))
   words = [component if named is None else str(_literal(named))]
   for argument in ("arguments", "parameters"):
     given = _literal(settings.get(f"{component}.{argument}", "None"))

@@ -137,6 +137,21 @@ def test_runs_that_have_just_begun_are_left_out(tmp_path):
       "Craftax-Classic-Symbolic-v1",
     ),
     ({"train.environment": "@two_step()"}, "two_step"),
+    (
+      {
+        "train.environment": "@gymnax_like()",
+        "gymnax_like.path": "'my_lab.Maze'",
+      },
+      "my_lab.Maze",
+    ),
+    (
+      {
+        "train.environment": "@scale_reward()",
+        "scale_reward.environment": "@craftax()",
+        "craftax.name": "'Craftax-Symbolic-v1'",
+      },
+      "Craftax-Symbolic-v1",
+    ),
   ],
 )
 def test_an_environment_is_called_by_its_own_name(tmp_path, settings, name):

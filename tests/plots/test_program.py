@@ -94,6 +94,20 @@ def test_a_run_killed_before_its_first_evaluation(tmp_path):
   assert "| no " in done.stdout
 
 
+def test_runs_in_a_folder_are_drawn_but_those_that_have_just_begun(
+  runs, tmp_path
+):
+  folders.write(tmp_path / "runs" / "begun", [], finished=False)
+  done = processes.run("plot", "runs", "--out=new/plots", cwd=tmp_path)
+  assert done.returncode == 0, done.stderr
+  assert done.stderr == (
+    "note: runs/begun/metrics.csv has no rows yet: left out\n"
+  )
+  assert (tmp_path / "new" / "plots" / "scores.csv").exists()
+  refused = processes.run("plot", "runs/begun", cwd=tmp_path)
+  assert refused.returncode == 2 and "has no rows yet" in refused.stderr
+
+
 BAD = {
   "nothing": ([], ["name run directories"]),
   "no folder": (["nowhere"], ["nowhere does not exist"]),
