@@ -56,6 +56,8 @@ class _Display:
   def write(self, rows: Sequence[Row]) -> None:
     mean = _mean(rows)
     self._held |= mean
+    if self._first is None and "loss/total" in mean:
+      self._first = (time.monotonic(), mean["budget_steps"])
     line = self._line(self._held)
     evaluated = "evaluation/episode_return" in mean
     if self._live:
@@ -116,15 +118,16 @@ class _Display:
     return "  ".join(words)
 
   def _time_left(self, steps: float) -> str:
-    """Estimates it by what came after the first row: compiling came before."""
-    now = time.monotonic()
-    if self._first is None:
-      self._first = (now, steps)
-    begun, before = self._first
+    """Estimates it by what came after the first row that learned.
+
+    Compiling came before, and collecting alone, which is faster.
+    """
+    begun, before = self._first or (0.0, steps)
     if steps == before:
-      return f"{'':>10}"
+      return " " * 10
     to_do = max(self._info.total_steps - steps, 0.0)
-    return f"{(now - begun) * to_do / (steps - before):>4.0f}s left"
+    left = (time.monotonic() - begun) * to_do / (steps - before)
+    return f"{left:>4.0f}s left"
 
 
 def _seconds(summary: Mapping[str, Any]) -> str:
