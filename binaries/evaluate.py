@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from neurorl import command_line, compilation, run_flags
+from neurorl import command_line, compilation, programs, run_flags
 from neurorl.ops import statistics
 from neurorl.training import executables
 
@@ -30,7 +30,7 @@ _OUT = flags.DEFINE_string(
 
 def _evaluate(command: command_line.Command) -> None:
   config = command.config
-  run_flags.check_out(_OUT.value)
+  programs.check_out(_OUT.value)
   experiment = command_line.build(config.call, config)
   with compilation.settings(debug=False):
     agents = run_flags.load(experiment, command)

@@ -12,7 +12,7 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from neurorl import command_line, compilation, run_flags
+from neurorl import command_line, compilation, programs, run_flags
 from neurorl.training import recording, records
 
 flags.adopt_module_key_flags(run_flags)
@@ -40,7 +40,7 @@ _OUT = flags.DEFINE_string(
 
 
 def _record(command: command_line.Command) -> None:
-  run_flags.check_out(_OUT.value)
+  programs.check_out(_OUT.value)
   experiment = command_line.build(command.config.call, command.config)
   with compilation.settings(debug=False):
     agents = run_flags.load(experiment, command)

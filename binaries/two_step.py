@@ -40,6 +40,7 @@ def _analyse(arguments: Sequence[str]) -> None:
     )
   if not _RECORD.value:
     raise programs.CommandError("name a record: --record=FILE.csv", 2)
+  programs.check_out(_OUT.value)
   path = pathlib.Path(_RECORD.value).expanduser()
   out = pathlib.Path(_OUT.value or path.with_suffix(".png")).expanduser()
   try:

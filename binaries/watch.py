@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from neurorl import command_line, compilation, run_flags
+from neurorl import command_line, compilation, programs, run_flags
 from neurorl.plots import episodes as episodes_lib
 from neurorl.plots import traces as traces_lib
 from neurorl.training import recording
@@ -52,7 +52,7 @@ _OUT = flags.DEFINE_string(
 
 
 def _watch(command: command_line.Command) -> None:
-  run_flags.check_out(_OUT.value)
+  programs.check_out(_OUT.value)
   experiment = command_line.build(command.config.call, command.config)
   place = _place(experiment)
   with compilation.settings(debug=False):

@@ -7,6 +7,7 @@ Exit codes: 0 done, 2 a mistake in files or flags, 3 training went wrong, 130 or
 from __future__ import annotations
 
 import os
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
@@ -78,6 +79,19 @@ def _tidy_help() -> None:
         delattr(flags.FLAGS, flag.name)
     elif module.startswith("neurorl."):
       modules.setdefault(sys.argv[0], []).extend(modules.pop(module))
+
+
+def check_out(path: str | None) -> None:
+  """Refuses a file that could not be written, before anything is done.
+
+  Args:
+    path: of the file; None for none.
+
+  Raises:
+    CommandError: if its folder does not exist.
+  """
+  if path and not pathlib.Path(path).expanduser().resolve().parent.is_dir():
+    raise CommandError(f"cannot write to {path}: its folder does not exist", 2)
 
 
 def show_traceback() -> None:

@@ -118,14 +118,6 @@ def play(function: Callable[[], _T], command: command_line.Command) -> _T:
     raise command_line.CommandError(first, 3) from error
 
 
-def check_out(path: str | None) -> None:
-  """Refuses a file that could not be written, before anything is done."""
-  if path and not pathlib.Path(path).expanduser().resolve().parent.is_dir():
-    raise command_line.CommandError(
-      f"cannot write to {path}: its folder does not exist", 2
-    )
-
-
 def fresh(stem: str, suffix: str) -> pathlib.Path:
   """Names a file in the run directory as none is named yet."""
   taken = len(list(run_dir().glob(f"{stem}*{suffix}")))

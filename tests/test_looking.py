@@ -72,25 +72,51 @@ def test_pictures(trained):
   assert names == {"frames.png", "traces.png"}
 
 
-def test_an_environment_that_cannot_be_drawn_has_traces_alone(trained):
-  (trained / "blind.py").write_text(
-    "from neurorl import component, environments\n"
-    "@component\n"
-    "def blind():\n"
-    '  """The two-step task without pictures."""\n'
-    "  task = environments.two_step(num_trials=3)\n"
-    "  task = environments.observation_action_reward(task)\n"
-    "  return task._replace(render=None)\n"
-  )
+BLIND = """
+from neurorl import component, environments
+from neurorl.environments import adapting
+
+@component
+def blind(needs: str = ""):
+  '''The two-step task without pictures, or with what draws them missing.'''
+  task = environments.two_step(num_trials=3)
+  task = environments.observation_action_reward(task)
+  draw = lambda state: adapting.library(needs, "pictures")
+  return task._replace(render=draw if needs else None)
+"""
+
+
+@pytest.mark.parametrize(
+  ("needs", "why"),
+  [
+    ("", "two_step has no picture of itself"),
+    ("paints", "paints is not installed: pip install 'neurorl[pictures]'"),
+  ],
+)
+def test_an_environment_that_cannot_be_drawn_has_traces_alone(
+  trained, needs, why
+):
+  (trained / "blind.py").write_text(BLIND)
   (trained / "blind.gin").write_text(
-    "import blind\ntrain.environment = @blind()\n"
+    f"import blind\ntrain.environment = @blind()\nblind.needs = '{needs}'\n"
   )
+  out = f"some{needs}"
   done = processes.run(
-    "watch", "--run_dir=run", "--gin_file=blind.gin", "--out=some", cwd=trained
+    "watch",
+    "--run_dir=run",
+    "--gin_file=blind.gin",
+    f"--out={out}",
+    cwd=trained,
   )
   assert done.returncode == 0, done.stderr
-  assert "no animation: two_step has no picture of itself" in done.stdout
-  assert [path.name for path in trained.glob("some*")] == ["some-traces.png"]
+  assert f"\nno animation: {why}" in done.stdout
+  assert [p.name for p in trained.glob(f"{out}-*")] == [f"{out}-traces.png"]
+
+
+def test_a_picture_is_named_once_it_is_there(trained):
+  done = processes.run("watch", "--run_dir=run", "--out=/proc/x", cwd=trained)
+  assert done.returncode == 2 and "cannot write /proc/x*" in done.stderr
+  assert "/proc/x" not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -111,6 +137,11 @@ def test_an_environment_that_cannot_be_drawn_has_traces_alone(trained):
     ("two_step", ("--record=none.csv",), "none.csv: No such file"),
     ("two_step", ("--record=run/metrics.csv",), "no column 'subject'"),
     ("two_step", ("--recor=x",), "recor"),
+    (
+      "two_step",
+      ("--record=run/metrics.csv", "--out=no/x.png"),
+      "cannot write to no/x.png: its folder does not exist",
+    ),
   ],
 )
 def test_what_is_refused(binary, arguments, said, trained):
