@@ -301,7 +301,7 @@ def _check_arguments(
       shown = "" if made else f" = {value!r}"
       raise ValueError(
         f"{found.name}.{name}{shown}: expected {expected}, got "
-        f"{type(value).__name__}"
+        f"{type_checks.told(value, hints[name])}"
       )
 
 

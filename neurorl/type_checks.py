@@ -118,6 +118,14 @@ def check_type(value: Any, annotation: Any) -> str | None:
   return _wording(annotation)
 
 
+def told(value: Any, annotation: Any) -> str:
+  """Says what a value is: its type, but itself where names are to choose."""
+  origins = map(typing.get_origin, _members(annotation))
+  if isinstance(value, str) and typing.Literal in origins:
+    return repr(value)
+  return type(value).__name__
+
+
 def _wording(annotation: Any) -> str:
   """An annotation as a user of gin files would say it."""
   origin = typing.get_origin(annotation)

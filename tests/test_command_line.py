@@ -417,7 +417,9 @@ def test_menu_and_descriptions(tmp_path):
 
 
 def test_full_help_is_of_this_program(tmp_path):
-  text = processes.train("--helpfull", cwd=tmp_path).stdout
+  done = processes.train("--helpfull", cwd=tmp_path)
+  assert done.returncode == 0
+  text = done.stdout
   ours = text[: text.index("absl.app:")]
   for flag in ("gin_file", "run_dir", "[no]list_components", "[no]traceback"):
     line = f"\n  --{flag}: "

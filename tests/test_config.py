@@ -4,6 +4,7 @@ import pathlib
 import random
 import re
 import sys
+from typing import Literal
 
 import gin
 import pytest
@@ -80,6 +81,7 @@ def parts():
     several: tuple[int, ...] = (),
     pair: tuple[int, str] = (0, ""),
     table: dict[str, float] | None = None,
+    choice: Literal["a", "b"] | None = None,
   ):
     return locals()
 
@@ -625,6 +627,8 @@ def test_named_values(parts, name, value, wanted):
     ("pair = (1,)", "", "tuple"),
     ("table = {'x': 'y'}", "a dict of float or None", "dict"),
     ("table = [1.0]", "a dict of float or None", "list"),
+    ("choice = 'c'", "'a' or 'b' or None", "'c'"),
+    ("choice = 3", "'a' or 'b' or None", "int"),
   ],
 )
 def test_values_of_a_wrong_type(parts, binding, expected, got):
@@ -649,6 +653,7 @@ typed:
   several = [1, 2]
   pair = (1, 'x')
   table = {'x': 1, 'y': 0.5}
+  choice = 'b'
 """
   )
   assert load(text).call("top")["a"] == {
@@ -660,6 +665,7 @@ typed:
     "several": [1, 2],
     "pair": (1, "x"),
     "table": {"x": 1, "y": 0.5},
+    "choice": "b",
   }
 
 

@@ -46,8 +46,9 @@ def sampling(head: str = "policy") -> ActorRecipe:
     if task.environment.invalid_actions is not None:
       raise ValueError(
         f"sampling cannot tell the loss the invalid actions of "
-        f"{task.environment.spec.name}; bind train.actor = @search_actor() or "
-        "@epsilon_greedy()"
+        f"{task.environment.spec.name}; leave them to be learned (of pgx, by "
+        "--gin.pgx.mask_illegal=False), or bind train.actor = @search_actor() "
+        "or @epsilon_greedy()"
       )
     policy = outputs_lib.distribution(agent, head, "sampling")
 

@@ -89,7 +89,7 @@ def test_softmax_takes_no_invalid_action():
 
 
 def test_what_does_not_fit_is_refused():
-  with pytest.raises(ValueError, match="cannot tell the loss the invalid"):
+  with pytest.raises(ValueError, match=r"--gin\.pgx\.mask_illegal=False"):
     act(sampling(), invalid=[False, False, True])
   with pytest.raises(ValueError, match=r"head 'q'.*policy heads policy"):
     act(sampling("q"))
