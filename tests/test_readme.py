@@ -57,6 +57,7 @@ def place(tmp_path_factory):
 
 def test_the_tour_can_be_taken(place):
   """In its order: later commands look at what earlier ones have left."""
+  before = {path.name for path in place.iterdir()}
   commands = list(_commands(_section("A tour")))
   assert len(commands) >= 10
   for program, arguments in commands:
@@ -65,6 +66,9 @@ def test_the_tour_can_be_taken(place):
     words = [w.replace("_seconds=20", "_seconds=0.1") for w in arguments]
     done = processes.run(program, *words, *SHORT.get(program, []), cwd=place)
     assert done.returncode == (143 if ends_early else 0), (arguments, done)
+  # `processes` keeps what is compiled there.
+  left = {path.name for path in place.iterdir()} - before - {"neurorl"}
+  assert left == {"runs"}
   assert (place / "runs" / "mine.csv").exists()
   assert list((place / "runs" / "mine" / "plots").glob("*.png"))
   assert list((place / "runs" / "sweep-catch").glob("runs.csv"))
