@@ -112,7 +112,8 @@ def test_what_xland_minigrid_refuses(xland, settings, message):
 def test_a_missing_library_names_its_extra(name, monkeypatch):
   library = {"xland_minigrid": "xminigrid"}.get(name, name)
   monkeypatch.setitem(sys.modules, library, None)
-  message = rf"{library} is not installed: pip install 'neurorl\[{name}\]'"
+  extra = name.replace("_", "-")
+  message = rf"{library} is not installed: pip install 'neurorl\[{extra}\]'"
   with pytest.raises(ValueError, match=message):
     getattr(environments, name)()
 
