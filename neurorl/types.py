@@ -207,8 +207,10 @@ class Actor(NamedTuple):
 
   Attributes:
     init: `(key, num_envs) -> actor state`.
-    step: `(params, key, timestep [B], env_state, agent_state, actor_state,
-      progress) -> ActorOutput`.
+    step: `(params, keys [2], timestep [B], env_state, agent_state, actor_state,
+      progress) -> ActorOutput`; the first key is for the agent, the second for
+      the actor's own chances. They come split, by whoever calls: many steps'
+      at once cost what one step's do.
   """
 
   init: Callable[[Key, int], Tree]

@@ -91,19 +91,12 @@ def measure(name: str, repeats: int) -> dict[str, Any]:
     its parts where there are any, and of its arithmetic; milliseconds of the
     reference's parts. And the steps, updates and operations of an iteration.
   """
-  from neurorl import environments
-
   from . import arithmetic, looping, straightforward, timing, workloads
 
   timed = workloads.find(name)
   loop = looping.start([timed.gin_file], timed.bindings)
   count = loop.iterations_in(_SECONDS)
-  catch = environments.gymnax("Catch-bsuite")
-  groups = {
-    "reference": straightforward.functions(
-      catch, iterations=straightforward.ITERATIONS
-    )
-  }
+  groups = {"reference": straightforward.reference()}
   if timed.work:
     groups["parts"] = straightforward.functions(
       loop.experiment.environment, timed.work, count

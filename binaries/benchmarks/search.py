@@ -40,8 +40,7 @@ def _row(environment: str, repeats: int, simulations: int) -> dict[str, Any]:
   timed = workloads.find(f"alphazero catch {simulations} simulations")
   bindings = [*timed.bindings, f"ENVIRONMENT = {environment!r}"]
   loop = looping.start([timed.gin_file], bindings)
-  catch = environments.gymnax("Catch-bsuite")
-  parts = straightforward.functions(catch)
+  parts = straightforward.reference()
   seconds = timing.samples({**_functions(loop, simulations), **parts}, repeats)
   reference = sum(seconds.pop(name) for name in parts)
   found = {"simulations": simulations}

@@ -7,9 +7,11 @@ kind: squared errors, and cross-entropies for whatever has logits.
 
 `REFERENCE` is recurrent Q-learning: 32 environments, rollouts of 10, LSTM 128,
 torso 128, head 512, one update of 32 sequences of 20 steps. By the sum of its
-parts on Catch machines are compared.
+parts on Catch, compiled as JAX does unless told otherwise, machines are
+compared: peers were measured so.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +20,7 @@ import jax.numpy as jnp
 import optax
 
 from neurorl import environments
+from neurorl.training import executables
 from neurorl.types import Environment, EnvironmentSpec
 
 from . import plain, timing
@@ -29,8 +32,17 @@ ITERATIONS = 50  # that each part repeats, of the reference's size
 REFERENCE = Work()
 
 
+def reference() -> dict[str, Callable[[], Any]]:
+  """Makes the parts by which machines are compared, `ITERATIONS` of them."""
+  catch = environments.gymnax("Catch-bsuite")
+  return functions(catch, compile_=lambda lowered: lowered.compile())
+
+
 def functions(
-  environment: Environment, work: Work = REFERENCE, iterations: int = ITERATIONS
+  environment: Environment,
+  work: Work = REFERENCE,
+  iterations: int = ITERATIONS,
+  compile_: timing.Compile = executables.compile_,
 ) -> dict[str, Callable[[], Any]]:
   """Makes the parts of many iterations, each a compiled program.
 
@@ -38,6 +50,7 @@ def functions(
     environment: one environment with discrete actions.
     work: what an iteration does.
     iterations: how many.
+    compile_: with which options; those of the loop unless said.
 
   Returns:
     By name, what runs a part.
@@ -46,9 +59,11 @@ def functions(
   updates = iterations * work.updates
   spec = environment.spec
   return {
-    "acting forwards": timing.repeated(*_forward(spec, work), acts),
-    "environment steps": timing.repeated(*_step(environment, work), acts),
-    "update": timing.repeated(*_update(spec, work), updates),
+    "acting forwards": timing.repeated(*_forward(spec, work), acts, compile_),
+    "environment steps": timing.repeated(
+      *_step(environment, work), acts, compile_
+    ),
+    "update": timing.repeated(*_update(spec, work), updates, compile_),
   }
 
 
@@ -71,18 +86,31 @@ def _forward(spec: EnvironmentSpec, work: Work):
 
 
 def _step(environment: Environment, work: Work):
-  batched = environments.batch(environment)
+  if environment.slow_reset:
+    step_all = environments.batch(environment).step
+  else:
+    step_all = jax.vmap(functools.partial(_step_or_begin, environment))
   action = plain.actions(environment.spec, work.envs)
 
   def step(carry):
     key, state, timestep = carry
     key, now = jax.random.split(key)
     keys = jax.random.split(now, (work.envs, 2))
-    return key, *batched.step(keys, state, timestep, action)
+    return key, *step_all(keys, state, timestep, action)
 
   key = jax.random.key(0)
-  started = jax.jit(batched.reset)(jax.random.split(key, work.envs))
+  reset = jax.jit(environments.batch(environment).reset)
+  started = reset(jax.random.split(key, work.envs))
   return step, (key, *started)
+
+
+def _step_or_begin(environment: Environment, keys, state, timestep, action):
+  """Begins an episode at every step, and keeps it after a last one."""
+  stepped = environment.step(keys[0], state, action)
+  begun = environment.reset(keys[1])
+  return jax.tree.map(
+    lambda x, y: jnp.where(timestep.last, x, y), begun, stepped
+  )
 
 
 def _update(spec: EnvironmentSpec, work: Work):

@@ -9,6 +9,8 @@ import numpy as np
 
 from neurorl.training import executables
 
+Compile = Callable[[jax.stages.Lowered], jax.stages.Compiled]
+
 
 def samples(
   functions: Mapping[str, Callable[[], Any]], repeats: int
@@ -33,15 +35,19 @@ def samples(
 
 
 def repeated(
-  function: Callable[[Any], Any], carry: Any, times: int
+  function: Callable[[Any], Any],
+  carry: Any,
+  times: int,
+  compile_: Compile = executables.compile_,
 ) -> Callable[[], Any]:
-  """Compiles a function's repetition, with the options the loop gets.
+  """Compiles a function's repetition.
 
   Args:
     function: `carry -> carry`, each call depending on the one before, or the
       compiler hoists it.
     carry: where it begins.
     times: how often.
+    compile_: with which options; those of the loop unless said.
 
   Returns:
     Runs it.
@@ -50,5 +56,5 @@ def repeated(
   def run(carry):
     return jax.lax.fori_loop(0, times, lambda _, x: function(x), carry)
 
-  compiled = executables.compile_(jax.jit(run).lower(carry))
+  compiled = compile_(jax.jit(run).lower(carry))
   return lambda: compiled(carry)

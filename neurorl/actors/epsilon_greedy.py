@@ -95,9 +95,9 @@ def epsilon_greedy(
       return ()
 
     def step(
-      params, key, timestep, env_state, agent_state, actor_state, progress
+      params, keys, timestep, env_state, agent_state, actor_state, progress
     ):
-      agent_key, explore_key = jax.random.split(key)
+      agent_key, explore_key = keys
       outputs, agent_state = agent.step(
         params, agent_key, timestep, agent_state, "acting"
       )
@@ -155,11 +155,11 @@ def greedy(head: str = "q") -> ActorRecipe:
       )
 
     def step(
-      params, key, timestep, env_state, agent_state, actor_state, progress
+      params, keys, timestep, env_state, agent_state, actor_state, progress
     ):
       del progress
       outputs, agent_state = agent.step(
-        params, key, timestep, agent_state, "evaluating"
+        params, keys[0], timestep, agent_state, "evaluating"
       )
       extras = outputs_lib.record(outputs)
       if discrete:

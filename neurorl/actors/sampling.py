@@ -109,9 +109,9 @@ def _actor(
   """An actor that draws from a distribution, and says how likely that was."""
 
   def step(
-    params, key, timestep, env_state, agent_state, actor_state, progress
+    params, keys, timestep, env_state, agent_state, actor_state, progress
   ):
-    agent_key, action_key = jax.random.split(key)
+    agent_key, action_key = keys
     outputs, agent_state = agent.step(
       params, agent_key, timestep, agent_state, "acting"
     )

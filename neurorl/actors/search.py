@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-
 from neurorl import search as search_lib
 from neurorl.ops import outputs as outputs_lib
 from neurorl.ops import schedules, spaces
@@ -91,9 +89,9 @@ def search_actor(
     simulator = model(agent, task, heads, mode)
 
     def step(
-      params, key, timestep, env_state, agent_state, actor_state, progress
+      params, keys, timestep, env_state, agent_state, actor_state, progress
     ):
-      agent_key, search_key = jax.random.split(key)
+      agent_key, search_key = keys
       outputs, agent_state = agent.step(
         params, agent_key, timestep, agent_state, mode
       )

@@ -42,11 +42,11 @@ def single_policy(index: int, head: str = "successor") -> ActorRecipe:
     num_actions = spaces.num_actions("single_policy", task.environment.spec)
 
     def step(
-      params, key, timestep, env_state, agent_state, actor_state, progress
+      params, keys, timestep, env_state, agent_state, actor_state, progress
     ):
       del progress
       outputs, agent_state = agent.step(
-        params, key, timestep, agent_state, "evaluating"
+        params, keys[0], timestep, agent_state, "evaluating"
       )
       psi, policies = [
         outputs_lib.read(outputs, head, "single_policy", entry)

@@ -46,10 +46,11 @@ def thompson(head: str = "q", learning: float = 1.0) -> ActorRecipe:
     num_actions = spaces.num_actions("thompson", task.environment.spec)
 
     def step(
-      params, key, timestep, env_state, agent_state, actor_state, progress
+      params, keys, timestep, env_state, agent_state, actor_state, progress
     ):
       del progress
-      agent_key, draw_key, mask_key = jax.random.split(key, 3)
+      agent_key, own_key = keys
+      draw_key, mask_key = jax.random.split(own_key)
       outputs, agent_state = agent.step(
         params, agent_key, timestep, agent_state, "acting"
       )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from neurorl.ops import shuffling
 from neurorl.registry import component
 from neurorl.types import Array, Batch, Buffer, BufferRecipe, Key, Step, Tree
 
@@ -152,7 +153,7 @@ class _Layout:
     turn = state.drawn % self.num_minibatches
     order = jax.lax.cond(
       turn == 0,
-      lambda: jax.random.permutation(key, self.num_sequences),
+      lambda: shuffling.permutation(key, self.num_sequences),
       lambda: state.order,
     )
     indices = jax.lax.dynamic_slice_in_dim(order, turn * size, size)

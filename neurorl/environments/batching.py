@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from neurorl.ops import trees
+from neurorl.ops import placing, trees
 from neurorl.types import Array, Environment, EnvironmentSpec, TimeStep, Tree
 
 
@@ -29,6 +29,11 @@ class BatchedEnvironment(NamedTuple):
   spec: EnvironmentSpec
 
 
+def _branches_are_cheap() -> bool:
+  """Whether it pays to ask if any episode ended; devices would all wait."""
+  return jax.default_backend() == "cpu" and not placing.batch_is_split()
+
+
 def batch(environment: Environment) -> BatchedEnvironment:
   """Batches an environment.
 
@@ -39,13 +44,17 @@ def batch(environment: Environment) -> BatchedEnvironment:
     Any number of it.
   """
 
-  def step_one(keys, state, last, action):
-    stepped = environment.step(keys[0], state, action)
-    restarted = environment.reset(keys[1])
-    return trees.where(last, restarted, stepped)
-
   def step(keys, states, timesteps, actions):
-    return jax.vmap(step_one)(keys, states, timesteps.last, actions)
+    stepped = jax.vmap(environment.step)(keys[:, 0], states, actions)
+
+    def restart():
+      restarted = jax.vmap(environment.reset)(keys[:, 1])
+      return jax.vmap(trees.where)(timesteps.last, restarted, stepped)
+
+    if _branches_are_cheap():
+      ended = jnp.any(timesteps.last)
+      return jax.lax.cond(ended, restart, lambda: stepped)
+    return restart()
 
   def step_then_reset(keys, states, timesteps, actions):
     stepped = jax.vmap(environment.step)(keys[:, 0], states, actions)

@@ -64,21 +64,24 @@ def losses(
 
   def apply(params, state, inputs: LossInputs, importance_weights):
     del params
-    total, outputs, metrics, by_transition, proceed = 0.0, {}, {}, {}, []
+    outputs, weighed, metrics, by_transition, proceed = {}, {}, {}, {}, []
     keys = jax.random.split(inputs.key, len(terms))
     for key, (name, term) in zip(keys, terms.items(), strict=True):
       output = _apply_term(name, term, inputs._replace(key=key))
       outputs[name] = output
-      loss = trees.masked_mean(output.loss * importance_weights, inputs.mask)
+      weighed[name] = output.loss * importance_weights
       if output.proceed is not None:
         proceed.append(output.proceed)
-      weight = schedules.as_schedule(weights.get(name, 1.0))(inputs.progress)
-      total += weight * loss
-      metrics[f"loss/{name}"] = loss
       for metric, value in output.metrics.items():
         averaged = by_transition if jnp.ndim(value) else metrics
         averaged[f"{name}/{metric}"] = value
     metrics |= trees.masked_means(by_transition, inputs.mask)
+    means = trees.masked_means(weighed, inputs.mask)
+    metrics |= {f"loss/{name}": loss for name, loss in means.items()}
+    total = sum(
+      schedules.as_schedule(weights.get(name, 1.0))(inputs.progress) * loss
+      for name, loss in means.items()
+    )
     metrics["loss/total"] = total
     error = outputs[told].error
     all_proceed = jnp.all(jnp.stack(proceed)) if proceed else None

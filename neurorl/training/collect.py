@@ -123,8 +123,9 @@ def make(
     # All at once: each call of the generator costs as much as a small network.
     num_envs = acting.episode_return.shape[0]
     decisions = unroll_length + peeks
-    keys = jax.random.split(key, decisions + 2 * unroll_length * num_envs)
-    actor_keys, env_keys = keys[:decisions], keys[decisions:]
+    keys = jax.random.split(key, 2 * (decisions + unroll_length * num_envs))
+    actor_keys = keys[: 2 * decisions].reshape(decisions, 2)
+    env_keys = keys[2 * decisions :]
     acting, (steps, seen) = jax.lax.scan(
       body,
       acting,
@@ -165,10 +166,10 @@ def _tally(
   )
 
 
-def _act(actor, extras, params, acting, key, progress):
+def _act(actor, extras, params, acting, keys, progress):
   decided = actor.step(
     params,
-    key,
+    keys,
     acting.timestep,
     acting.env_state,
     acting.agent_state,
@@ -181,10 +182,10 @@ def _act(actor, extras, params, acting, key, progress):
 
 
 def _step(
-  environment, actor, extras, params, acting, actor_key, env_keys, progress
+  environment, actor, extras, params, acting, actor_keys, env_keys, progress
 ):
   before = acting.timestep
-  step, decided = _act(actor, extras, params, acting, actor_key, progress)
+  step, decided = _act(actor, extras, params, acting, actor_keys, progress)
   env_state, after = environment.step(
     env_keys, acting.env_state, before, decided.action
   )

@@ -111,7 +111,13 @@ def check_actor(experiment: Experiment, agent: Agent, actor: Actor) -> Step:
     env_state, timestep = jax.vmap(experiment.environment.reset)(key[None])
     state = agent.initial_state(params, 1)
     decided = actor.step(
-      params, key, timestep, env_state, state, actor.init(key, 1), beginning()
+      params,
+      jax.random.split(key),
+      timestep,
+      env_state,
+      state,
+      actor.init(key, 1),
+      beginning(),
     )
     return Step(timestep, decided.action, decided.extras, state)
 

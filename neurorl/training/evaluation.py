@@ -168,10 +168,11 @@ def _evaluate(settings, environment, agent, actor, layout, params, key):
     return ~jnp.all(carry.done) & (carry.steps < settings.max_steps)
 
   def body(carry):
-    key, actor_key, env_key = jax.random.split(carry.key, 3)
+    keys = jax.random.split(carry.key, 4)
+    key, env_key, actor_keys = keys[0], keys[1], keys[2:]
     decided = actor.step(
       params,
-      actor_key,
+      actor_keys,
       carry.timestep,
       carry.env_state,
       carry.agent_state,

@@ -235,30 +235,36 @@ def _iteration(
     learning = state.learning._replace(params={**params, "agent": agent_params})
     return state._replace(learning=learning)
 
-  def learn(state: LoopState, now: Progress):
+  def learn(state: LoopState, keys: Array, now: Progress):
     now = now._replace(updates=state.learning.updates)
-    key, sample_key, update_key = jax.random.split(state.key, 3)
-    drawn, buffer_state = buffer.sample(state.buffer, sample_key, now)
+    drawn, buffer_state = buffer.sample(state.buffer, keys[0], now)
     drawn = drawn._replace(steps=_split_sequences(layout, drawn.steps))
-    learning, report = update(state.learning, drawn, update_key, now)
+    learning, report = update(state.learning, drawn, keys[1], now)
     buffer_state = buffer.update(
       buffer_state, drawn.indices, report.errors, report.mask
     )
-    state = state._replace(learning=learning, buffer=buffer_state, key=key)
+    state = state._replace(learning=learning, buffer=buffer_state)
     return state, report.metrics
 
   def iterate(state: LoopState, learns: Array):
     fraction = state.iterations / jnp.float32(experiment.iterations)
     now = Progress(fraction.astype(jnp.float32), state.learning.updates)
     state, observation, tally = gather(state, now)
+    key, learning_key = jax.random.split(state.key)
+    state = state._replace(key=key)
+    # All at once, as for acting; as data, since JAX's checker of keys cannot
+    # know that a loop takes another row each time.
+    keys = jax.random.split(learning_key, (buffer.updates_per_add, 2))
+    data, kind = jax.random.key_data(keys), jax.random.key_impl(keys)
 
-    def body(_, carry):
+    def body(i, carry):
       state, sums = carry
-      state, metrics = learn(state, now)
+      row = jax.random.wrap_key_data(data[i], impl=kind)
+      state, metrics = learn(state, row, now)
       new = packing.pack(metrics)
       return state, jax.tree.map(jnp.add, sums, new)
 
-    _, zeros = trees.zeros_like_result(learn, state, now)
+    _, zeros = trees.zeros_like_result(learn, state, keys[0], now)
     updates = jnp.where(learns, buffer.updates_per_add, 0)
     state, sums = jax.lax.fori_loop(
       0, updates, body, (state, packing.pack(zeros))

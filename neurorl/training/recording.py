@@ -125,9 +125,10 @@ def _think(
   """What an agent makes of a step, and what its actor does."""
   timestep, env_state, memory, actor_state, _ = carry
   actor_key, agent_key, judge_key = jax.random.split(key, 3)
+  actor_keys = jax.random.split(actor_key)
   progress = Progress(jnp.float32(1.0), jnp.int32(0))
   decided = actor.step(
-    params, actor_key, timestep, env_state, memory, actor_state, progress
+    params, actor_keys, timestep, env_state, memory, actor_state, progress
   )
   # Without the noise of acting: what the parameters say.
   outputs, _ = agent.step(params, agent_key, timestep, memory, "evaluating")

@@ -65,7 +65,7 @@ def act(
   agent_state = jnp.zeros(batch, jnp.int32)
   output = actor.step(
     jnp.float32(2.0),
-    jax.random.key(seed),
+    jax.random.split(jax.random.key(seed)),
     timestep,
     env_state,
     agent_state,

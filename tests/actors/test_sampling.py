@@ -42,7 +42,13 @@ def act(recipe, invalid=None):
   state = actor.init(jax.random.key(0), B)
   zeros = jnp.zeros(B)
   return actor.step(
-    (), jax.random.key(1), None, zeros, jnp.int32(0), state, PROGRESS
+    (),
+    jax.random.split(jax.random.key(1)),
+    None,
+    zeros,
+    jnp.int32(0),
+    state,
+    PROGRESS,
   )
 
 

@@ -24,7 +24,7 @@ def act(environment, agent, batch_size=64, seed=0, fraction=0.0, **settings):
   actor = recipe(agent, task)
   return jax.jit(actor.step)(
     (),
-    jax.random.key(seed),
+    jax.random.split(jax.random.key(seed)),
     root.timestep,
     root.env_state,
     agent.initial_state((), batch_size),

@@ -37,7 +37,7 @@ def act(recipe, w):
   )
   progress = Progress(jnp.float32(1.0), jnp.int32(0))
   actor = recipe(agent, TASK)
-  decided = actor.step((), None, timestep, env_state, (), (), progress)
+  decided = actor.step((), (None, None), timestep, env_state, (), (), progress)
   assert decided.action.dtype == jnp.int32
   assert set(decided.extras) == {"successor", "probabilities"}
   said = np.asarray(decided.extras["probabilities"])

@@ -50,7 +50,13 @@ def act(actor, state, first, seed=0, env_state=()):
   timestep = TimeStep(zeros, zeros, zeros, first, first)
   progress = Progress(jnp.float32(0), jnp.int32(0))
   return actor.step(
-    None, jax.random.key(seed), timestep, env_state, 0, state, progress
+    None,
+    jax.random.split(jax.random.key(seed)),
+    timestep,
+    env_state,
+    0,
+    state,
+    progress,
   )
 
 

@@ -238,9 +238,9 @@ def test_an_agent_of_which_nothing_is_known_is_recorded_all_the_same():
   def act(agent, task):
     inner = always(1)(agent, task)
 
-    def step(params, key, timestep, env_state, memory, *rest):
+    def step(params, keys, timestep, env_state, memory, *rest):
       zeros = jnp.zeros(timestep.last.shape, int)
-      decided = inner.step(params, key, timestep, env_state, zeros, *rest)
+      decided = inner.step(params, keys, timestep, env_state, zeros, *rest)
       return decided._replace(agent_state=memory)
 
     return inner._replace(step=step)
