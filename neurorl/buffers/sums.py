@@ -8,6 +8,7 @@ always taken anew from what they sum, so that no rounding error stays.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -45,6 +46,8 @@ def make(priorities: Array) -> Sums:
   """
   slots = priorities.shape[0]
   width = math.isqrt(slots - 1) + 1
+  if width > _GROUP:
+    width += -width % _GROUP  # whole groups
   blocks = -(-slots // width)
   by_slot = jnp.pad(priorities.sum(axis=1), (0, blocks * width - slots))
   by_slot = by_slot.reshape(blocks, width)
@@ -116,42 +119,48 @@ def draw(key: Key, sums: Sums, batch_size: int) -> tuple[Array, Array, Array]:
   Returns:
     Slots, environments and their probabilities, `[batch_size]` each.
   """
-  block_key, slot_key, env_key = jax.random.split(key, 3)
-  block = _draw_columns(block_key, sums.by_block[None], batch_size)
-  column = _draw_columns(slot_key, sums.by_slot[block], batch_size)
-  slots = block * sums.by_slot.shape[1] + column
+  width, num_envs = sums.by_slot.shape[1], sums.priorities.shape[1]
+  choices = sum(map(_choices, (len(sums.by_block), width, num_envs)))
+  # All at once: each call of the generator costs as much as a choice.
+  numbers = iter(jax.random.uniform(key, (choices, batch_size, 1)))
+  block = _draw_columns(numbers, sums.by_block[None], batch_size)
+  column = _draw_columns(numbers, sums.by_slot[block], batch_size)
+  slots = block * width + column
   rows = sums.priorities[slots]
-  envs = _draw_columns(env_key, rows, batch_size)
+  envs = _draw_columns(numbers, rows, batch_size)
   chosen = jnp.take_along_axis(rows, envs[:, None], axis=1)[:, 0]
   return slots, envs, chosen / sums.by_block.sum()
 
 
-def _draw_columns(key: Key, weights: Array, batch_size: int) -> Array:
+def _choices(columns: int) -> int:
+  """How many numbers it takes to draw one of so many columns."""
+  return 1 if columns <= _GROUP else 1 + _choices(-(-columns // _GROUP))
+
+
+def _draw_columns(
+  numbers: Iterator[Array], weights: Array, batch_size: int
+) -> Array:
   """Draws a column from each row, or all from the only row."""
   rows, columns = weights.shape
-  weights = jnp.broadcast_to(weights, (batch_size, columns))
   if columns <= _GROUP:
-    return _draw_few(jax.random.uniform(key, (batch_size, 1)), weights)
+    weights = jnp.broadcast_to(weights, (batch_size, columns))
+    return _draw_few(next(numbers), weights)
   # A group of columns first: running sums are slow on a CPU, groups' are not.
-  group_key, key = jax.random.split(key)
   padded = jnp.pad(weights, ((0, 0), (0, -columns % _GROUP)))
-  groups = padded.reshape(batch_size, -1, _GROUP)
-  totals = groups.sum(axis=2)[:rows]
-  group = _draw_columns(group_key, totals, batch_size)
-  within = jnp.take_along_axis(groups, group[:, None, None], axis=1)[:, 0]
-  return group * _GROUP + _draw_columns(key, within, batch_size)
+  groups = padded.reshape(rows, -1, _GROUP)
+  group = _draw_columns(numbers, groups.sum(axis=2), batch_size)
+  row = jnp.minimum(jnp.arange(batch_size), rows - 1)
+  return group * _GROUP + _draw_columns(numbers, groups[row, group], batch_size)
 
 
 def _draw_few(uniform: Array, weights: Array) -> Array:
   """Draws a column from each row `[B, n]` by numbers `[B, 1]` in [0, 1)."""
-  upper = jnp.triu(jnp.ones((weights.shape[1],) * 2))
-  cumulative = weights @ upper
+  num_places = weights.shape[1]
+  cumulative = weights @ jnp.triu(jnp.ones((num_places, num_places)))
+  places = jnp.arange(num_places)
   has_weight = weights > 0
-  beyond = (cumulative > uniform * weights.sum(axis=1, keepdims=True)) & (
-    has_weight
-  )
+  beyond = (cumulative > uniform * cumulative[:, -1:]) & has_weight
+  first = jnp.min(jnp.where(beyond, places, num_places), axis=1)
   # Rounding may carry the target past the last place with any weight.
-  places = jnp.arange(weights.shape[1])
   last = jnp.max(jnp.where(has_weight, places, 0), axis=1)
-  first = jnp.argmax(beyond, axis=1)
-  return jnp.where(beyond.any(axis=1), first, last).astype(jnp.int32)
+  return jnp.minimum(first, last)
