@@ -90,7 +90,7 @@ _PROCESS_ID = flags.DEFINE_integer(
 
 def _train(command: command_line.Command) -> None:
   config = command.config
-  devices.offer_cores()
+  devices.offer_cores(1 if _distributes() else _num_devices(command))
   if _distributes():
     command_line.build(_join, config)
   experiment = command_line.build(config.call, config)
@@ -122,6 +122,12 @@ def _train(command: command_line.Command) -> None:
     resumes = folder.beginning == "resume"
     start = origins.Start(resumes, weights, stop, _started(), config.table())
     _guarded(lambda: host.run(experiment, built, folder.path, start))
+
+
+def _num_devices(command: command_line.Command) -> int:
+  """Reads how many are bound, before anything is built and looks for them."""
+  bound = command.config.table().get("train.num_devices")
+  return bound if isinstance(bound, int) else 1
 
 
 def _distributes() -> bool:

@@ -153,3 +153,12 @@ def test_processes_that_cannot_find_each_other(tmp_path):
   done = processes.train(*arguments("ppo.gin"), "--distributed", cwd=tmp_path)
   assert done.returncode == 2
   assert "--coordinator=HOST:PORT" in done.stderr
+
+
+def test_more_devices_than_cores_are_made_where_they_are_bound(tmp_path):
+  text = f"include 'ppo.gin'\n{small.COMMON}\ntrain.num_devices = 8\n"
+  (tmp_path / "own.gin").write_text(text)
+  # Tests themselves say how many there are; a user does not.
+  env = {"JAX_NUM_CPU_DEVICES": ""}
+  done = processes.train("--gin_file=own.gin", cwd=tmp_path, env=env)
+  assert done.returncode == 0, done.stderr

@@ -22,6 +22,7 @@ from neurorl.ops import placing
 from neurorl.types import Array, Tree
 
 _SEEDS, _ENVS = "seeds", "envs"
+_MOST_OFFERED = 256  # a number that was mistyped is refused, not served
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,16 +177,20 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def offer_cores(count: int | None = None) -> None:
+def offer_cores(least: int = 1) -> None:
   """Has every core count as a device, where devices are cores.
 
-  Nothing happens once JAX has looked for devices.
+  Nothing happens once JAX has looked for devices, as it does when it first
+  computes, or if `JAX_NUM_CPU_DEVICES` says how many there are.
 
   Args:
-    count: as how many devices; None for one per core.
+    least: devices that there are to be, be there fewer cores.
   """
+  if os.environ.get("JAX_NUM_CPU_DEVICES"):
+    return
   with contextlib.suppress(RuntimeError):
-    jax.config.update("jax_num_cpu_devices", count or cores())
+    count = max(min(least, _MOST_OFFERED), cores())
+    jax.config.update("jax_num_cpu_devices", count)
 
 
 def layout(num_devices: int | None, num_seeds: int, num_envs: int) -> Layout:
@@ -203,13 +208,12 @@ def layout(num_devices: int | None, num_seeds: int, num_envs: int) -> Layout:
     ValueError: if there are fewer devices than wanted, or they cannot share
       the work equally.
   """
-  if num_devices is not None and num_devices > cores():
-    offer_cores(num_devices)
   devices = jax.devices()
   there, kind = len(devices), devices[0].device_kind
   if num_devices is not None and num_devices > there:
     raise ValueError(
-      f"train.num_devices = {num_devices}, but there are {there} ({kind})"
+      f"train.num_devices = {num_devices}, but there are {there} ({kind}); "
+      "of a CPU, JAX_NUM_CPU_DEVICES says how many there are"
     )
   hosts = jax.process_count()
   count = num_devices or there
