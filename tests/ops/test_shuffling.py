@@ -33,3 +33,14 @@ def test_every_place_is_as_likely_as_another(size):
   np.testing.assert_allclose(where.mean(axis=0), wanted, atol=4.5 * deviation)
   steps = np.diff(where, axis=1)
   assert abs(np.mean(steps > 0) - 0.5) < 0.02
+
+
+def test_what_is_equal_in_one_round_keeps_the_order_of_the_one_before(
+  monkeypatch,
+):
+  noise = jax.random.bits(jax.random.key(0), (3000,))
+  rounds = jnp.stack([noise, jnp.zeros_like(noise)])
+  monkeypatch.setattr(jax.random, "bits", lambda key, shape: rounds)
+  order = shuffling.permutation(jax.random.key(1), 3000)
+  leading = np.asarray(noise)[order] >> 12  # of 32 bits 12 say which it is
+  assert (np.diff(leading.astype(np.int64)) >= 0).all()

@@ -148,6 +148,33 @@ DRAWING = {
 }
 
 
+@component
+def telling_a_number() -> Term:
+  """A term that tells a number which its key draws, and its square."""
+
+  def term(inputs):
+    number = jax.random.uniform(inputs.key)
+    zero = 0.0 * inputs.mask
+    return TermOutput(zero, zero, {"drawn": number, "squared": number**2})
+
+  return term
+
+
+def test_every_update_has_a_key_of_its_own():
+  experiment = small.load(
+    "ppo.gin",
+    "losses.terms = {'value': @regression(), 'n': @telling_a_number()}",
+    "losses.weights = {}",
+  ).call()
+  program = training.build(experiment)
+  start = program.init(jax.random.key(0))
+  _, output = jax.jit(program.run_chunk)(start, 1, True)
+  assert output.updates == 4
+  # Numbers in [0, 1): their variance is about 1 / 12.
+  variance = output.metrics["n/squared"] - output.metrics["n/drawn"] ** 2
+  assert variance > 0.02
+
+
 def _plan_one_step(
   policy, model, heads, params, key, root, num_simulations, mask, **settings
 ):
