@@ -69,8 +69,8 @@ _DISTRIBUTED = flags.DEFINE_bool(
   "distributed",
   None,
   "Trains as one of several processes, each with its own devices, that are one "
-  "run; by default if SLURM has started several. Process 0 logs and writes, to "
-  "a folder that all can read.",
+  "run; by default if SLURM has started several, or one of the flags below is "
+  "given. Process 0 logs and writes, to a folder that all can read.",
 )
 _COORDINATOR = flags.DEFINE_string(
   "coordinator",
@@ -131,9 +131,10 @@ def _num_devices(command: command_line.Command) -> int:
 
 
 def _distributes() -> bool:
-  if _DISTRIBUTED.value is None:
-    return processes.in_slurm_step_of_several()
-  return _DISTRIBUTED.value
+  if _DISTRIBUTED.value is not None:
+    return _DISTRIBUTED.value
+  told = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+  return told != (None,) * 3 or processes.in_slurm_step_of_several()
 
 
 def _join() -> None:

@@ -119,6 +119,38 @@ def calls(bindings: Bindings, root: str = ROOT) -> dict[Call, dict[str, Key]]:
   return found
 
 
+def circle(bindings: Bindings, root: str = ROOT) -> Key | None:
+  """Finds a binding by which a component would be called to make itself.
+
+  Args:
+    bindings: those in effect.
+    root: the component where the walk begins.
+
+  Returns:
+    The binding that leads back; None if none does.
+  """
+  every = calls(bindings, root)
+  done: set[Call] = set()
+
+  def walk(call: Call, above: tuple[Call, ...]) -> Key | None:
+    if call in done:
+      return None
+    for key in every[call].values():
+      for leaf in leaves(bindings[key].value):
+        if not isinstance(leaf, Reference):
+          continue
+        inner = Call(leaf.scopes or call.scopes, leaf.name)
+        if inner in (*above, call):
+          return key
+        found = walk(inner, (*above, call))
+        if found:
+          return found
+    done.add(call)
+    return None
+
+  return walk(Call((), root), ())
+
+
 def _effective(bindings: Bindings, call: Call) -> dict[str, Key]:
   """The binding of each argument; a longer prefix of the scopes wins."""
   effective = {}

@@ -128,6 +128,13 @@ def load(
   for text in bindings:
     found.read_command_line(text)
   found.finish()
+  circle = bindings_lib.circle(found.bindings)
+  if circle:
+    binding = found.bindings[circle]
+    raise ConfigError(
+      f"{binding} would be made of itself for ever; give the "
+      f"inner one a scope, such as @inner/{circle.component}()"
+    )
   return Config(
     found.bindings,
     tuple(found.imports),

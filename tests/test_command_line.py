@@ -254,6 +254,35 @@ BAD = {
     ["loss term 'policy'", "search_polcy", "'search_policy'"],
   ),
   "too few steps": ([Q, "--gin.TOTAL_STEPS=640"], ["640", "2240"]),
+  "made of itself": (
+    [
+      Q,
+      "--gin_bindings=agent.core = @residual()",
+      "--gin_bindings=residual.core = @residual()",
+    ],
+    ["command line: residual.core", "@inner/residual()"],
+  ),
+  "a coordinator without a port": (
+    [Q, "--coordinator=here", "--num_processes=2", "--process_id=0"],
+    ["--coordinator = 'here'", "node1:23456"],
+  ),
+  "a coordinator with a word for a port": (
+    [Q, "--coordinator=HOST:PORT", "--num_processes=2", "--process_id=0"],
+    ["--coordinator = 'HOST:PORT'", "node1:23456"],
+  ),
+  "a process too many": (
+    [
+      Q,
+      "--coordinator=localhost:23456",
+      "--num_processes=2",
+      "--process_id=2",
+    ],
+    ["--process_id = 2", "--num_processes = 2"],
+  ),
+  "devices that cannot share": (
+    [Q, "--gin_bindings=train.num_devices = 3"],
+    ["train.num_devices = 3", "num_envs = 32"],
+  ),
 }
 
 

@@ -156,7 +156,8 @@ def _draw_columns(
 def _draw_few(uniform: Array, weights: Array) -> Array:
   """Draws a column from each row `[B, n]` by numbers `[B, 1]` in [0, 1)."""
   num_places = weights.shape[1]
-  cumulative = weights @ jnp.triu(jnp.ones((num_places, num_places)))
+  upper = jnp.triu(jnp.ones((num_places, num_places)))
+  cumulative = jnp.matmul(weights, upper, precision="highest")
   places = jnp.arange(num_places)
   has_weight = weights > 0
   beyond = (cumulative > uniform * cumulative[:, -1:]) & has_weight

@@ -30,7 +30,8 @@ def num_actions(reader: str, spec: EnvironmentSpec) -> int:
   """
   if not isinstance(spec.actions, DiscreteActions):
     raise ValueError(
-      f"{reader} needs discrete actions, but {spec.name} has {spec.actions}"
+      f"{reader} needs discrete actions, but {spec.name} has {spec.actions}; "
+      "for such there are ppo_continuous.gin, sac.gin and td3.gin"
     )
   return spec.actions.num_actions
 

@@ -231,8 +231,9 @@ def layout(num_devices: int | None, num_seeds: int, num_envs: int) -> Layout:
       f"{hosts} processes; leave it out, or start fewer"
     )
   if used < count and (num_devices is not None or hosts > 1):
+    wanted = "" if num_devices is None else "train.num_devices = "
     raise ValueError(
-      f"{count} devices cannot share train.num_seeds = {num_seeds} and "
+      f"{wanted}{count} devices cannot share train.num_seeds = {num_seeds} and "
       f"train.num_envs = {num_envs} equally; {used} could"
     )
   if used == 1:

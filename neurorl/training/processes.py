@@ -38,6 +38,7 @@ def begin(
   Raises:
     ValueError: if they cannot be found out, or do not find each other.
   """
+  _check(coordinator, num_processes, process_id)
   # JAX ends this process when another has died, and says so; where Python was
   # then is nobody's question.
   faulthandler.disable()
@@ -55,6 +56,24 @@ def begin(
       f"--distributed: the processes did not find each other ({first}); give "
       "--coordinator=HOST:PORT, --num_processes and --process_id"
     ) from error
+
+
+def _check(
+  coordinator: str | None, num_processes: int | None, process_id: int | None
+) -> None:
+  """Refuses what JAX would die of."""
+  if coordinator is not None:
+    host, _, port = coordinator.rpartition(":")
+    if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+      raise ValueError(
+        f"--coordinator = '{coordinator}' must be a host and a port of process "
+        "0, such as node1:23456"
+      )
+  if None not in (num_processes, process_id) and process_id >= num_processes:
+    raise ValueError(
+      f"--process_id = {process_id} must be below --num_processes = "
+      f"{num_processes}"
+    )
 
 
 def in_slurm_step_of_several() -> bool:
