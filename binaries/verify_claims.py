@@ -318,7 +318,11 @@ _OTHERS = [
   ),
   Row(
     "ppo_breakout",
-    (*_files("ppo.gin", "env_minatar_breakout.gin"), *_BREAKOUT),
+    (
+      *_files("ppo.gin", "env_minatar_breakout.gin"),
+      *_BREAKOUT,
+      "--gin.LEARNING_RATE=3e-3",
+    ),
     least=26.5,
   ),
   Row(
