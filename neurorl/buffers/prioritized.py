@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from neurorl.buffers import ring as ring_lib
 from neurorl.buffers import sums as sums_lib
+from neurorl.buffers.replay_settings import ReplaySettings
 from neurorl.ops import schedules
 from neurorl.registry import component
 from neurorl.types import Array, Batch, Buffer, BufferRecipe, Schedule, Step
@@ -77,7 +78,7 @@ def prioritized_replay(
   Raises:
     ValueError: if a number is out of range or does not fit the others.
   """
-  settings = ring_lib.ReplaySettings(
+  settings = ReplaySettings(
     "prioritized_replay",
     capacity,
     batch_size,

@@ -8,26 +8,39 @@ contiguous slice, in place when the state is donated.
 from __future__ import annotations
 
 import dataclasses
-import math
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from neurorl.buffers import columns
 from neurorl.types import Array, Step, Tree
+
+
+class Stored(NamedTuple):
+  """Steps as a ring keeps them; several devices split the environments.
+
+  Attributes:
+    columns: `[rows, num_envs, ...]`, joined by `Columns`.
+    agent_state: `[slots, num_envs, ...]`, at the beginnings of sequences.
+  """
+
+  columns: Tree
+  agent_state: Tree
 
 
 class RingState(NamedTuple):
   """Contents of a ring.
 
   Attributes:
-    steps: `[rows, num_envs, ...]`; the agent's state `[slots, num_envs, ...]`.
+    steps: what was added.
     position: `[]` int32, the row that the next add writes first.
     size: `[]` int32, rows filled.
     lossy: `[]` int32, adds that `store_as` changed.
   """
 
-  steps: Step
+  steps: Stored
   position: Array
   size: Array
   lossy: Array
@@ -73,24 +86,35 @@ class Ring:
         lambda x: jnp.zeros((rows, self.num_envs, *x.shape), x.dtype), tree
       )
 
-    stored = jax.eval_shape(lambda: self._pack(_zeros(self.step))[0])
-    steps = zeros(self.rows, stored._replace(agent_state=()))
-    steps = steps._replace(agent_state=zeros(self.slots, stored.agent_state))
+    steps = Stored(
+      zeros(self.rows, jax.eval_shape(self._columns.join, self._stored)),
+      zeros(self.slots, self.step.agent_state),
+    )
     # Three arrays: a buffer cannot be donated twice.
     return RingState(steps, *(jnp.zeros((), jnp.int32) for _ in range(3)))
 
+  @functools.cached_property
+  def _stored(self) -> Step:
+    """Shapes of a step as it is kept, without the agent's state."""
+    step = self.step._replace(agent_state=())
+    return jax.eval_shape(lambda: self._pack(_zeros(step))[0])
+
+  @functools.cached_property
+  def _columns(self) -> columns.Columns:
+    return columns.Columns(self._stored)
+
   def add(self, state: RingState, steps: Step) -> RingState:
     """Writes `[unroll_length, num_envs, ...]` over the oldest rows."""
-    packed, lossy = self._pack(steps)
+    packed, lossy = self._pack(steps._replace(agent_state=()))
     position = state.position
-    agent_state = self._add_agent_state(state, packed.agent_state)
     written = jax.tree.map(
       lambda ring, x: _write(ring, x, position),
-      state.steps._replace(agent_state=()),
-      packed._replace(agent_state=()),
+      state.steps.columns,
+      self._columns.join(packed),
     )
+    agent_state = self._add_agent_state(state, steps.agent_state)
     return RingState(
-      steps=written._replace(agent_state=agent_state),
+      steps=Stored(written, agent_state),
       position=(position + self.unroll_length) % self.rows,
       size=jnp.minimum(state.size + self.unroll_length, self.rows),
       lossy=state.lossy + lossy,
@@ -163,13 +187,11 @@ class Ring:
     """
     rows = slots * self.period + jnp.arange(self.length)[:, None]
     rows = rows % self.rows
-    steps = jax.tree.map(
-      lambda x: x[rows, envs[None]], state.steps._replace(agent_state=())
-    )
-    agent_state = jax.tree.map(
-      lambda x: x[slots, envs], state.steps.agent_state
-    )
-    return self._unpack(steps._replace(agent_state=agent_state))
+    stored = state.steps
+    read = jax.tree.map(lambda x: x[rows, envs[None]], stored.columns)
+    agent_state = jax.tree.map(lambda x: x[slots, envs], stored.agent_state)
+    steps = self._unpack(self._columns.part(read))
+    return steps._replace(agent_state=agent_state)
 
   def _pack(self, steps: Step) -> tuple[Step, Array]:
     """Casts observations to `store_as`; says whether that changed any."""
@@ -204,123 +226,6 @@ def _zeros(spec: Tree) -> Tree:
 
 def _write(ring: Array, new: Array, row: Array) -> Array:
   return jax.lax.dynamic_update_slice_in_dim(ring, new, row, axis=0)
-
-
-@dataclasses.dataclass(frozen=True)
-class ReplaySettings:
-  """What every replay buffer is told; checked without and with the loop.
-
-  Attributes:
-    name: of the component, for messages.
-    capacity: steps stored, over all environments.
-    batch_size: sequences per sample.
-    sequence_length: transitions per sequence that are learned from.
-    burn_in: steps before them that only warm up the agent's state.
-    period: steps between the beginnings of sequences.
-    min_size: steps stored before the first sample.
-    updates_per_add: samples after each add.
-    store_as: dtype name in which observations are kept.
-  """
-
-  name: str
-  capacity: int
-  batch_size: int
-  sequence_length: int
-  burn_in: int
-  period: int
-  min_size: int
-  updates_per_add: int
-  store_as: str | None
-
-  @property
-  def length(self) -> int:
-    """Steps of a sequence."""
-    return self.burn_in + self.sequence_length + 1
-
-  def check(self) -> None:
-    """Raises `ValueError` for numbers that fit no loop."""
-    least_one = ["capacity", "batch_size", "sequence_length", "period"]
-    for field in [*least_one, "updates_per_add"]:
-      if getattr(self, field) < 1:
-        raise ValueError(
-          f"{self.name}.{field} must be >= 1, got {getattr(self, field)}"
-        )
-    for field in ["burn_in", "min_size"]:
-      if getattr(self, field) < 0:
-        raise ValueError(
-          f"{self.name}.{field} must be >= 0, got {getattr(self, field)}"
-        )
-    if self.min_size > self.capacity:
-      raise ValueError(
-        f"{self.name}.min_size = {self.min_size} exceeds {self.name}.capacity "
-        f"= {self.capacity}: training would never start"
-      )
-    if self.store_as is not None:
-      self._check_dtype()
-
-  def _check_dtype(self) -> None:
-    allowed = ("bool", "uint8", "int8", "int16", "int32", "float16", "bfloat16")
-    if self.store_as not in allowed:
-      raise ValueError(
-        f"{self.name}.store_as = '{self.store_as}': allowed are "
-        f"{', '.join(allowed)}"
-      )
-
-  def ring(self, step: Step, num_envs: int, unroll_length: int) -> Ring:
-    """Fits a ring to the loop.
-
-    Args:
-      step: shapes of one environment's step.
-      num_envs: environments that add.
-      unroll_length: rows per add.
-
-    Returns:
-      The ring.
-
-    Raises:
-      ValueError: if the numbers do not fit each other.
-    """
-    if unroll_length % self.period and self.period % unroll_length:
-      raise ValueError(
-        f"{self.name}.period = {self.period} and train.unroll_length = "
-        f"{unroll_length}: one must be a multiple of the other"
-      )
-    block = math.lcm(unroll_length, self.period)
-    rows = self.capacity // num_envs // block * block
-    needed = self.length + max(self.period - unroll_length, 0)
-    least = -(-needed // block) * block
-    if rows < needed:
-      raise ValueError(
-        f"{self.name}.capacity = {self.capacity} over train.num_envs = "
-        f"{num_envs} environments keeps {rows} steps of each, but a sequence "
-        f"takes {self.length} (burn_in {self.burn_in} + sequence_length "
-        f"{self.sequence_length} + 1); bind a capacity of at least "
-        f"{least * num_envs}"
-      )
-    if rows * num_envs >= 2**31:
-      raise ValueError(
-        f"{self.name}.capacity = {self.capacity}: at most 2**31 - 1 steps can "
-        "be told apart"
-      )
-    if self.burn_in and not jax.tree.leaves(step.agent_state):
-      raise ValueError(
-        f"{self.name}.burn_in = {self.burn_in} warms up the agent's state, but "
-        "this agent has none; bind 0, or an agent.core"
-      )
-    return Ring(
-      step=step,
-      rows=rows,
-      num_envs=num_envs,
-      length=self.length,
-      period=self.period,
-      unroll_length=unroll_length,
-      store_as=self.store_as,
-    )
-
-  def min_steps(self, ring: Ring) -> int:
-    """Time steps per environment before a sample can be drawn."""
-    wanted = -(-self.min_size // ring.num_envs)
-    return max(min(wanted, ring.rows), self.length)
 
 
 def metrics(ring: Ring, state: RingState) -> dict[str, Array]:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.buffers import ring as ring_lib
+from neurorl.buffers.replay_settings import ReplaySettings
 from neurorl.registry import component
 from neurorl.types import Batch, Buffer, BufferRecipe, Step
 
@@ -41,7 +42,7 @@ def uniform_replay(
   Raises:
     ValueError: if a number is out of range or does not fit the others.
   """
-  settings = ring_lib.ReplaySettings(
+  settings = ReplaySettings(
     "uniform_replay",
     capacity,
     batch_size,

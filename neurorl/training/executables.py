@@ -10,7 +10,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from neurorl.training import devices
+from neurorl.buffers.ring import Stored
+from neurorl.training import devices, thread_splits
 from neurorl.training.devices import Layout
 from neurorl.training.experiment import Experiment
 from neurorl.training.program import LoopState, Program
@@ -54,12 +55,14 @@ class Job(NamedTuple):
     arguments: their shapes.
     out: where its results lie, as `jax.jit` takes it.
     donated: numbers of the arguments that it may overwrite.
+    rows: shapes of arrays of which it reads and writes some rows.
   """
 
   function: Callable
   arguments: tuple
   out: Tree
   donated: tuple[int, ...] = ()
+  rows: Tree = ()
 
 
 class Executable:
@@ -122,7 +125,9 @@ def compile_program(
   # The order in which they are traced: init is compiled meanwhile.
   jobs = {
     "init": Job(init, (keys,), kept),
-    "run_chunk": Job(run_chunk, (state, count, learns), (kept, told), (0,)),
+    "run_chunk": Job(
+      run_chunk, (state, count, learns), (kept, told), (0,), state.buffer
+    ),
     "evaluate": Job(evaluation, (params, keys, count), told),
   }
   return _executables(jobs, layout), state, tuple(sorted(output.metrics))
@@ -137,12 +142,12 @@ def _placed(program: Program, state: LoopState, num_envs: int) -> LoopState:
     return placed
 
   def place(part):
-    if isinstance(part, Step):  # time comes before environments
+    if isinstance(part, Step | Stored):  # time comes before environments
       return layout.place(part, num_envs, axis=2)
     return layout.place(part)  # priorities and counters
 
   buffer = jax.tree.map(
-    place, state.buffer, is_leaf=lambda x: isinstance(x, Step)
+    place, state.buffer, is_leaf=lambda x: isinstance(x, Step | Stored)
   )
   return placed._replace(buffer=buffer)
 
@@ -163,8 +168,10 @@ def _executables(
     if name == "evaluate":  # needed last: takes no core from the others
       pending = pool.submit(_compile_after, before, jitted, job, several)
     else:
-      lowered = jitted.lower(*job.arguments)
-      pending = before = pool.submit(compile_, lowered, several)
+      traced = jitted.trace(*job.arguments)
+      splits = thread_splits.pay(traced.jaxpr, job.rows)
+      lowered = traced.lower()
+      pending = before = pool.submit(compile_, lowered, several, splits)
     executables[name] = Executable(pending)
   pool.shutdown(wait=False)
   return executables
@@ -226,7 +233,9 @@ def compiled_anyway(function: Callable) -> Callable:
 
 
 def compile_(
-  lowered: jax.stages.Lowered, several_devices: bool = False
+  lowered: jax.stages.Lowered,
+  several_devices: bool = False,
+  splits: bool = True,
 ) -> jax.stages.Compiled:
   """Compiles; on a CPU with what makes it fast, and cannot hang.
 
@@ -238,6 +247,7 @@ def compile_(
     lowered: what `jax.jit(...).lower` gives.
     several_devices: whether it runs on more than one. Of cores each then works
       on its own, and waits for no other within an operation.
+    splits: whether an operation may be split over threads.
 
   Returns:
     The program.
@@ -250,9 +260,11 @@ def compile_(
   }
   if several_devices:
     options["xla_cpu_multi_thread_eigen"] = False
+  if not splits:
+    options["xla_disable_hlo_passes"] = "cpu-parallel-task-assigner"
   try:
     return lowered.compile(compiler_options=options)
   except (RuntimeError, ValueError) as error:
-    if "xla_cpu_" not in str(error):
+    if "xla_" not in str(error):
       raise
     return lowered.compile()  # an XLA that has no such option

@@ -306,10 +306,10 @@ def test_add_is_in_place_when_donated(kind, period):
   assert memory.temp_size_in_bytes < 0.01 * ring
 
   state = buffer.init()
-  where = _ring_of(state).steps.timestep.observation["where"]
+  where = _ring_of(state).steps.columns["small"]["uint32"]
   before = where.unsafe_buffer_pointer()
   state = compiled(state, jax.tree.map(jnp.asarray, new))
-  where = _ring_of(state).steps.timestep.observation["where"]
+  where = _ring_of(state).steps.columns["small"]["uint32"]
   assert where.unsafe_buffer_pointer() == before
 
 
@@ -350,7 +350,8 @@ LOSSES = [
 
 def _observing(store_as, dtype, values):
   """A full buffer of one environment that observed the values in turn."""
-  spec = shapes({"a": jax.ShapeDtypeStruct((1,), dtype)})
+  # Large enough to be stored apart from the others.
+  spec = shapes({"a": jax.ShapeDtypeStruct((300,), dtype)})
   recipe = uniform_replay(
     capacity=len(values), batch_size=64, sequence_length=1, store_as=store_as
   )
@@ -359,7 +360,7 @@ def _observing(store_as, dtype, values):
   state = buffer.init()
   for time, value in enumerate(values):
     new = steps(time, 1, 1)
-    observation = {"a": jnp.full((1, 1, 1), value, dtype)}
+    observation = {"a": jnp.full((1, 1, 300), value, dtype)}
     new = new._replace(timestep=new.timestep._replace(observation=observation))
     state = add(state, new)
   return buffer, state
@@ -368,7 +369,7 @@ def _observing(store_as, dtype, values):
 @pytest.mark.parametrize("store_as, dtype, values", ROUND_TRIPS)
 def test_what_store_as_can_hold_comes_back(store_as, dtype, values):
   buffer, state = _observing(store_as, dtype, values)
-  kept = _ring_of(state).steps.timestep.observation["a"]
+  (kept,) = _ring_of(state).steps.columns["large"]
   assert kept.dtype == jnp.dtype(store_as or dtype)
   batch, _ = jax.jit(buffer.sample)(state, jax.random.key(0), PROGRESS)
   found = batch.steps.timestep.observation["a"]
