@@ -147,12 +147,24 @@ def _main(
 
 
 def list_components() -> str:
-  """Returns the menu: every component with the first line of its docstring."""
+  """Returns the menu: every component, by the folder that holds it."""
   config_lib.register_all()
-  lines = []
+  folders = {}
   for name, component in registry.components().items():
-    lines.append(f"{name:<34} {component.summary.partition('. ')[0]}")
-  return "\n".join(lines)
+    line = f"  {name:<34} {component.summary.partition('. ')[0]}"
+    folders.setdefault(_folder(component), []).append(line)
+  ours_first = sorted(folders, key=lambda x: (not x.startswith("neurorl"), x))
+  return "\n\n".join(
+    "\n".join([folder, *folders[folder]]) for folder in ours_first
+  )
+
+
+def _folder(component: registry.Component) -> str:
+  """Where a component lives: a folder of ours, or another package."""
+  package, _, rest = component.place.partition(".")
+  return (
+    f"{package}.{rest.partition('.')[0]}" if package == "neurorl" else package
+  )
 
 
 def describe(name: str) -> str:

@@ -41,6 +41,8 @@ class LossInputs(NamedTuple):
     target_params: the target parameters, without gradient.
     key: for losses that sample.
     progress: for schedules.
+    has_target: whether the target parameters are others than those being
+      learned.
   """
 
   steps: Step
@@ -55,6 +57,7 @@ class LossInputs(NamedTuple):
   target_params: Params
   key: Key
   progress: Progress
+  has_target: bool = True
 
 
 class TermOutput(NamedTuple):

@@ -438,7 +438,11 @@ def test_debug_is_a_short_run(tmp_path):
 def test_menu_and_descriptions(tmp_path):
   menu = train("--list_components", cwd=tmp_path).stdout
   for name in ("lstm", "optax.scale_by_adam", "jax.nn.relu", "regression"):
-    assert f"\n{name} " in menu
+    assert f"\n  {name} " in menu
+  folders = [line for line in menu.splitlines() if line[:1].strip()]
+  assert folders[0].startswith("neurorl.") and "optax" in folders
+  losses = menu[menu.index("neurorl.losses") :].split("\n\n")[0]
+  assert "\n  regression " in losses and "\n  lstm " not in losses
   text = train("--describe=lstm", cwd=tmp_path).stdout
   assert "Hochreiter" in text and "lstm.hidden_size  = 128" in text
   wrong = train("--describe=lstn", cwd=tmp_path)

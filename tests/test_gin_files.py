@@ -1,5 +1,6 @@
 """Every shipped gin file builds once gin is cleared, and trains."""
 
+import pathlib
 import sys
 
 import gin
@@ -9,6 +10,7 @@ from binaries import readme_table
 from neurorl import config, gin_files, training
 from tests import small
 
+_DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs"
 # Each algorithm and each environment at least once; the sizes are cut.
 PAIRS = [
   ("qlearning.gin", "env_minatar_breakout.gin"),
@@ -108,6 +110,12 @@ def test_its_saved_configuration_trains_two_chunks(
   if environment in small.LIBRARIES:
     pytest.importorskip(small.LIBRARIES[environment])
   _train(_saved(_small(algorithm, environment), tmp_path), tmp_path / "run")
+
+
+def test_the_mixture_that_the_docs_take_apart_trains(tmp_path):
+  sizes = small.sizes("qlearning.gin", core="lru")
+  mixture = config.load([str(_DOCS / "examples/mixture.gin")], [sizes])
+  _train(mixture, tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -58,10 +58,10 @@ def vmpo(
 
   Returns:
     The term; its metrics are the advantage, the divergence, eta and alpha.
-    Needs target parameters, such as `@periodic_copy()`.
 
   Raises:
-    ValueError: if an epsilon is not positive.
+    ValueError: if an epsilon is not positive; from the term, if there are no
+      target parameters, from which a policy would never diverge.
   """
   for name, value in [
     ("epsilon_eta", epsilon_eta),
@@ -71,6 +71,11 @@ def vmpo(
       raise ValueError(f"vmpo.{name} must be above 0, got {value}")
 
   def term(inputs: LossInputs) -> TermOutput:
+    if not inputs.has_target:
+      raise ValueError(
+        "vmpo stays near the policy of target parameters, and there are none: "
+        "bind train.target_params = @periodic_copy()"
+      )
     length, mask = inputs.mask.shape[0], inputs.mask
     distribution, prediction = policy_of_transitions(inputs, head, "vmpo")
     before = outputs_lib.read_all(inputs.target, head, "vmpo")

@@ -169,7 +169,11 @@ def make(
         target = jax.tree.map(_with_first_row, target)
     inputs = _inputs(
       agent, discount, steps, online, target, loss_key, progress
-    )._replace(params=params["agent"], target_params=target_params)
+    )._replace(
+      params=params["agent"],
+      target_params=target_params,
+      has_target=target_update is not None,
+    )
     output, loss_state = loss.apply(
       params["loss"], learning.loss_state, inputs, batch.weights
     )

@@ -136,3 +136,8 @@ def test_a_missing_constant_is_named():
   online = {k: v for k, v in case.online.items() if k != "eta"}
   with pytest.raises(ValueError, match="vmpo reads head 'eta'"):
     TERM(case._replace(online=online))
+
+
+def test_without_target_parameters_it_says_so():
+  with pytest.raises(ValueError, match=r"bind train.target_params = @periodic"):
+    TERM(inputs()._replace(has_target=False))
