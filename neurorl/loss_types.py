@@ -42,7 +42,7 @@ class LossInputs(NamedTuple):
     key: for losses that sample.
     progress: for schedules.
     has_target: whether the target parameters are others than those being
-      learned.
+      learned; no array, like `agent`.
   """
 
   steps: Step

@@ -9,7 +9,8 @@ May import: `types`, `registry`, `ops`, jax.
 
 To add one: write a function of hyperparameters that returns such a recipe and
 decorate it with `@component`; check every size against the others before
-anything is built, and put the numbers in the message.
+anything is built, and put the numbers in the message. Keep steps as a `Step` or
+as `ring.Stored`: several devices split those by environments.
 """
 
 from neurorl.buffers.prioritized import prioritized_replay

@@ -1,6 +1,6 @@
 """Small arrays of a step side by side, as columns of one array.
 
-A read of rows here and there costs a fixed sum for each array that is read,
+A read of rows here and there costs a fixed time for each array that is read,
 whatever its width; so the small ones are one array for each width of number.
 """
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from neurorl.types import Array, Tree
 
-_SMALL = 256  # bytes of a step
+# Bytes of a step: of more, what is read takes longer than to begin to read it.
+_SMALL = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,14 @@ class Columns:
     return {"small": small, "large": large}
 
   def part(self, joined: Tree) -> Tree:
-    """Undoes `join`."""
+    """Undoes `join`.
+
+    Args:
+      joined: what it made, with any leading axes.
+
+    Returns:
+      `[..., *shape]`, a tree like `step`.
+    """
     specs, structure = jax.tree.flatten(self.step)
     large = iter(joined["large"])
     widths = {}
@@ -69,12 +77,20 @@ class Columns:
     return jax.tree.unflatten(structure, leaves)
 
 
-def _is_small(spec) -> bool:
-  return 0 < spec.size * np.dtype(spec.dtype).itemsize <= _SMALL
+def _is_small(spec: jax.ShapeDtypeStruct) -> bool:
+  """Whether an array is joined: few real numbers of whole bytes."""
+  dtype = spec.dtype
+  if jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating):
+    whole = jnp.iinfo if jnp.issubdtype(dtype, jnp.integer) else jnp.finfo
+    if whole(dtype).bits % 8:
+      return False
+  elif dtype != jnp.bool_:
+    return False  # complex numbers, random keys
+  return 0 < spec.size * dtype.itemsize <= _SMALL
 
 
-def _bits(dtype) -> str:
-  return f"uint{8 * np.dtype(dtype).itemsize}"
+def _bits(dtype: np.dtype) -> str:
+  return f"uint{8 * dtype.itemsize}"
 
 
 def _to_bits(x: Array) -> Array:
@@ -83,7 +99,7 @@ def _to_bits(x: Array) -> Array:
   return jax.lax.bitcast_convert_type(x, _bits(x.dtype))
 
 
-def _from_bits(x: Array, spec) -> Array:
+def _from_bits(x: Array, spec: jax.ShapeDtypeStruct) -> Array:
   x = x.reshape(*x.shape[:-1], *spec.shape)
   if spec.dtype == bool:
     return x.astype(bool)

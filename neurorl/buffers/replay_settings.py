@@ -1,4 +1,4 @@
-"""What every replay buffer is told, checked without and with the loop."""
+"""Hyperparameters of all replay buffers, checked against each other."""
 
 from __future__ import annotations
 

@@ -332,5 +332,6 @@ def _check_same(
     more = len(different) - 5
     shown = [*different[:5], *([f"and {more} more"] if more > 0 else [])]
     raise MismatchError(
-      f"{folder} does not fit this configuration:\n  " + "\n  ".join(shown)
+      f"{folder} does not fit this configuration, or is of another version of "
+      "neurorl:\n  " + "\n  ".join(shown)
     )

@@ -55,14 +55,15 @@ class Job(NamedTuple):
     arguments: their shapes.
     out: where its results lie, as `jax.jit` takes it.
     donated: numbers of the arguments that it may overwrite.
-    rows: shapes of arrays of which it reads and writes some rows.
+    stored: `[num_seeds, ...]`, shapes of arrays of which it reads and writes
+      some rows.
   """
 
   function: Callable
   arguments: tuple
   out: Tree
   donated: tuple[int, ...] = ()
-  rows: Tree = ()
+  stored: Tree = ()
 
 
 class Executable:
@@ -122,11 +123,13 @@ def compile_program(
   params = state.learning.params["agent"]
   output = jax.eval_shape(run_chunk, state, count, learns)[1]
   kept, told = devices.shardings(state), layout.told()
+  # A rollout is read whole.
+  stored = state.buffer if program.splits_buffer else ()
   # The order in which they are traced: init is compiled meanwhile.
   jobs = {
     "init": Job(init, (keys,), kept),
     "run_chunk": Job(
-      run_chunk, (state, count, learns), (kept, told), (0,), state.buffer
+      run_chunk, (state, count, learns), (kept, told), (0,), stored
     ),
     "evaluate": Job(evaluation, (params, keys, count), told),
   }
@@ -169,7 +172,7 @@ def _executables(
       pending = pool.submit(_compile_after, before, jitted, job, several)
     else:
       traced = jitted.trace(*job.arguments)
-      splits = thread_splits.pay(traced.jaxpr, job.rows)
+      splits = thread_splits.pay(traced.jaxpr, job.stored)
       lowered = traced.lower()
       pending = before = pool.submit(compile_, lowered, several, splits)
     executables[name] = Executable(pending)
@@ -262,9 +265,13 @@ def compile_(
     options["xla_cpu_multi_thread_eigen"] = False
   if not splits:
     options["xla_disable_hlo_passes"] = "cpu-parallel-task-assigner"
-  try:
-    return lowered.compile(compiler_options=options)
-  except (RuntimeError, ValueError) as error:
-    if "xla_" not in str(error):
-      raise
-    return lowered.compile()  # an XLA that has no such option
+  while True:
+    try:
+      return lowered.compile(compiler_options=options)
+    except (RuntimeError, ValueError) as error:
+      # An XLA that has no such option.
+      unknown = [name for name in options if name in str(error)]
+      if not unknown:
+        raise
+      for name in unknown:
+        del options[name]

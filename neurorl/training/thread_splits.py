@@ -16,32 +16,35 @@ import jax
 
 from neurorl.types import Tree
 
-_LARGE = 2**18  # bytes of an array; an operation reads one and writes one
+# Bytes of an array. By measurement, docs/results/parts-2026-11-29.md: programs
+# with arrays of this size are faster without splits, with larger ones slower.
+_LARGE = 2**18
 
 
-def pay(jaxpr: Any, large: Tree) -> bool:
+def pay(jaxpr: Any, stored: Tree) -> bool:
   """Says whether any array that a program computes is large.
 
   Args:
     jaxpr: the program, as `jax.jit(...).trace(...).jaxpr` gives it.
-    large: arrays, or their shapes, that it changes in some rows; of one seed or
-      of several.
+    stored: `[num_seeds, ...]`, arrays of which it reads and writes some rows
+      (or their shapes). Inside they may be of one seed, or of some.
 
   Returns:
-    Whether an array that has none of those shapes is.
+    Whether an array that is not one of those is large.
   """
-  leaves = jax.tree.leaves(large)
-  shapes = {x.shape for x in leaves} | {x.shape[1:] for x in leaves}
+  known = {(x.shape[1:], x.dtype) for x in jax.tree.leaves(stored)}
   return any(
-    _bytes(x.aval, shapes) > _LARGE
+    _bytes(x.aval, known) > _LARGE
     for equation in _equations(jaxpr)
     for x in equation.outvars
   )
 
 
-def _bytes(array: Any, apart: Collection[tuple[int, ...]]) -> int:
+def _bytes(array: Any, known: Collection[tuple[tuple[int, ...], Any]]) -> int:
   shape = getattr(array, "shape", ())
-  if shape in apart or not all(isinstance(size, int) for size in shape):
+  if not all(isinstance(size, int) for size in shape):
+    return 0
+  if (shape, array.dtype) in known or (shape[1:], array.dtype) in known:
     return 0
   return math.prod(shape) * getattr(array.dtype, "itemsize", 0)
 

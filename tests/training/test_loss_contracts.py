@@ -185,3 +185,9 @@ def test_a_head_of_the_wrong_kind_is_named(file, binding, message):
   experiment = small.load(file, binding).call()
   with pytest.raises(ValueError, match=message):
     training.build(experiment)
+
+
+def test_a_divergence_from_nothing_is_refused():
+  experiment = small.load("vmpo.gin", "train.target_params = None").call()
+  with pytest.raises(ValueError, match="bind train.target_params"):
+    training.build(experiment)

@@ -1,13 +1,18 @@
 """When operations are split over threads, and that it changes no result."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import pytest
 
-from neurorl.training import executables, thread_splits
+from neurorl import training
+from neurorl.training import devices, executables, thread_splits
+from tests import small
 
 RING = jax.ShapeDtypeStruct((100_000, 4), jnp.float32)
-SPLIT = 'outer_dimension_partitions":["'
+RINGS = jax.ShapeDtypeStruct((4, *RING.shape), RING.dtype)
+ROWS = jax.ShapeDtypeStruct((64,), jnp.int32)
 
 
 def read(ring, rows):
@@ -28,29 +33,77 @@ def jaxpr(function, *shapes):
 
 
 def test_rows_of_a_large_array_are_not_large():
-  rows = jax.ShapeDtypeStruct((64,), jnp.int32)
-  program = jaxpr(read, RING, rows)
-  assert not thread_splits.pay(program, [RING])
+  program = jaxpr(read, RING, ROWS)
+  assert not thread_splits.pay(program, [RINGS])
   assert thread_splits.pay(program, [])
 
 
-def test_a_ring_of_one_of_several_seeds_is_known():
-  rows = jax.ShapeDtypeStruct((64,), jnp.int32)
-  of_all = jax.ShapeDtypeStruct((1, *RING.shape), jnp.float32)
-  assert not thread_splits.pay(jaxpr(read, RING, rows), [of_all])
+@pytest.mark.parametrize("num_seeds", [1, 2, 4])
+def test_rings_of_some_of_the_seeds_are_known(num_seeds):
+  some = jax.ShapeDtypeStruct((num_seeds, *RING.shape), RING.dtype)
+  program = jaxpr(jax.vmap(read, in_axes=(0, None)), some, ROWS)
+  assert not thread_splits.pay(program, [RINGS])
+
+
+def test_an_array_of_another_dtype_is_another():
+  other = jax.ShapeDtypeStruct(RINGS.shape, jnp.int32)
+  assert thread_splits.pay(jaxpr(read, RING, ROWS), [other])
 
 
 @pytest.mark.parametrize("size, pays", [(256, False), (257, True)])
 def test_what_a_loop_computes_is_found(size, pays):
   x = jax.ShapeDtypeStruct((size,), jnp.float32)
-  assert thread_splits.pay(jaxpr(in_a_loop, RING, x), [RING]) == pays
+  assert thread_splits.pay(jaxpr(in_a_loop, RING, x), [RINGS]) == pays
 
 
-def test_without_splits_nothing_is_split_and_all_is_the_same():
-  ring = jax.random.normal(jax.random.key(0), RING.shape)
-  rows = jnp.arange(64) * 999
-  lowered = jax.jit(read).lower(ring, rows)
+@pytest.mark.parametrize("num_devices, num_seeds", [(1, 1), (2, 2), (2, 4)])
+@pytest.mark.parametrize("size, splits", [(16, False), (2**16, True)])
+def test_learning_from_a_large_replay(
+  num_devices, num_seeds, size, splits, monkeypatch
+):
+  """By what else is large; the replay itself takes more than a megabyte."""
+  experiment = small.load(
+    "dqn.gin",
+    "uniform_replay.capacity = 100_000",
+    f"mlp.hidden_sizes = ({size},)",
+    f"train.num_seeds = {num_seeds}",
+  ).call()
+  layout = devices.layout(num_devices, num_seeds, experiment.num_envs)
+  program = training.build(experiment, layout)
+  keys = jnp.stack([jax.random.key(seed) for seed in range(num_seeds)])
+  told = []
+  monkeypatch.setattr(
+    executables, "compile_", lambda _, several, splits=True: told.append(splits)
+  )
+  functions, _, _ = executables.compile_program(experiment, program, keys)
+  assert functions["evaluate"].wait(60)
+  init, run_chunk, _ = told
+  assert init
+  assert run_chunk == splits
+
+
+@pytest.mark.skipif(os.cpu_count() < 2, reason="one thread has nobody to share")
+def test_without_splits_nothing_is_split_and_all_is_the_same(optimised):
+  x = jax.random.normal(jax.random.key(0), (2000, 2000))
+  lowered = jax.jit(jnp.sin).lower(x)
   split = executables.compile_(lowered)
   whole = executables.compile_(lowered, splits=False)
-  assert SPLIT not in whole.as_text()
-  assert (split(ring, rows) == whole(ring, rows)).all()
+  parts = 'outer_dimension_partitions":["'
+  assert parts in split.as_text()
+  assert parts not in whole.as_text()
+  assert (split(x) == whole(x)).all()
+
+
+def test_only_an_option_that_xla_lacks_is_given_up():
+  tried = []
+
+  class Lowered:
+    def compile(self, compiler_options):
+      tried.append(set(compiler_options))
+      if "xla_disable_hlo_passes" in compiler_options:
+        raise ValueError("No such compile option: 'xla_disable_hlo_passes'")
+      return "compiled"
+
+  assert executables.compile_(Lowered(), splits=False) == "compiled"
+  assert tried[0] - tried[1] == {"xla_disable_hlo_passes"}
+  assert "xla_cpu_enable_concurrency_optimized_scheduler" in tried[1]
