@@ -188,6 +188,6 @@ def test_a_head_of_the_wrong_kind_is_named(file, binding, message):
 
 
 def test_a_divergence_from_nothing_is_refused():
-  experiment = small.load("vmpo.gin", "train.target_params = None").call()
+  experiment = small.load("vmpo.gin").call()
   with pytest.raises(ValueError, match="bind train.target_params"):
-    training.build(experiment)
+    training.build(dataclasses.replace(experiment, target_params=None))
