@@ -41,12 +41,13 @@ def pay(jaxpr: Any, stored: Tree) -> bool:
 
 
 def _bytes(array: Any, known: Collection[tuple[tuple[int, ...], Any]]) -> int:
-  shape = getattr(array, "shape", ())
+  # Tokens have neither.
+  shape, dtype = getattr(array, "shape", ()), getattr(array, "dtype", None)
   if not all(isinstance(size, int) for size in shape):
     return 0
-  if (shape, array.dtype) in known or (shape[1:], array.dtype) in known:
+  if (shape, dtype) in known or (shape[1:], dtype) in known:
     return 0
-  return math.prod(shape) * getattr(array.dtype, "itemsize", 0)
+  return math.prod(shape) * getattr(dtype, "itemsize", 0)
 
 
 def _equations(jaxpr: Any) -> Iterator[Any]:

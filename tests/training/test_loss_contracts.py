@@ -189,5 +189,5 @@ def test_a_head_of_the_wrong_kind_is_named(file, binding, message):
 
 def test_a_divergence_from_nothing_is_refused():
   experiment = small.load("vmpo.gin").call()
-  with pytest.raises(ValueError, match="bind train.target_params"):
+  with pytest.raises(ValueError, match=r"bind train\.target_params"):
     training.build(dataclasses.replace(experiment, target_params=None))
