@@ -240,9 +240,12 @@ def test_what_bootstraps_cannot_do_without_the_last_step(term, length):
   case = inputs()
   case = jax.tree.map(
     lambda x: x[: length + 1],
-    case._replace(agent=None, key=None, progress=None, depth=None),
+    case._replace(
+      agent=None, key=None, progress=None, depth=None, has_target=None
+    ),
   )._replace(
     agent=case.agent,
+    has_target=case.has_target,
     mask=case.mask[:length],
     discount=case.discount[:length],
     absorbing=case.absorbing[:length],
