@@ -14,19 +14,23 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from neurorl.buffers import columns
+from neurorl.ops import packing
 from neurorl.types import Array, Step, Tree
+
+# Numbers of a step: to read more takes longer than to begin to read them.
+_SMALL = 64
 
 
 class Stored(NamedTuple):
   """Steps as a ring keeps them; several devices split the environments.
 
   Attributes:
-    columns: `[rows, num_envs, ...]`, joined by `Columns`.
+    packed: `[rows, num_envs, ...]`, by `packing.pack`: a read of rows here and
+      there costs a fixed time for each array.
     agent_state: `[slots, num_envs, ...]`, at the beginnings of sequences.
   """
 
-  columns: Tree
+  packed: Tree
   agent_state: Tree
 
 
@@ -86,31 +90,27 @@ class Ring:
         lambda x: jnp.zeros((rows, self.num_envs, *x.shape), x.dtype), tree
       )
 
+    packed = jax.eval_shape(lambda step: _pack(step, 0), self._narrow_step)
     steps = Stored(
-      zeros(self.rows, jax.eval_shape(self._columns.join, self._stored)),
-      zeros(self.slots, self.step.agent_state),
+      zeros(self.rows, packed), zeros(self.slots, self.step.agent_state)
     )
     # Three arrays: a buffer cannot be donated twice.
     return RingState(steps, *(jnp.zeros((), jnp.int32) for _ in range(3)))
 
   @functools.cached_property
-  def _stored(self) -> Step:
+  def _narrow_step(self) -> Step:
     """Shapes of a step as it is kept, without the agent's state."""
     step = self.step._replace(agent_state=())
-    return jax.eval_shape(lambda: self._pack(_zeros(step))[0])
-
-  @functools.cached_property
-  def _columns(self) -> columns.Columns:
-    return columns.Columns(self._stored)
+    return jax.eval_shape(lambda: self._narrow(_zeros(step))[0])
 
   def add(self, state: RingState, steps: Step) -> RingState:
     """Writes `[unroll_length, num_envs, ...]` over the oldest rows."""
-    packed, lossy = self._pack(steps._replace(agent_state=()))
+    narrow, lossy = self._narrow(steps._replace(agent_state=()))
     position = state.position
     written = jax.tree.map(
       lambda ring, x: _write(ring, x, position),
-      state.steps.columns,
-      self._columns.join(packed),
+      state.steps.packed,
+      _pack(narrow, 2),
     )
     agent_state = self._add_agent_state(state, steps.agent_state)
     return RingState(
@@ -188,12 +188,12 @@ class Ring:
     rows = slots * self.period + jnp.arange(self.length)[:, None]
     rows = rows % self.rows
     stored = state.steps
-    read = jax.tree.map(lambda x: x[rows, envs[None]], stored.columns)
+    read = jax.tree.map(lambda x: x[rows, envs[None]], stored.packed)
     agent_state = jax.tree.map(lambda x: x[slots, envs], stored.agent_state)
-    steps = self._unpack(self._columns.part(read))
+    steps = self._widen(packing.unpack(read, self._narrow_step, _SMALL))
     return steps._replace(agent_state=agent_state)
 
-  def _pack(self, steps: Step) -> tuple[Step, Array]:
+  def _narrow(self, steps: Step) -> tuple[Step, Array]:
     """Casts observations to `store_as`; says whether that changed any."""
     if self.store_as is None:
       return steps, jnp.int32(0)
@@ -209,7 +209,7 @@ class Ring:
     lossy = jnp.any(jnp.asarray(changed)).astype(jnp.int32)
     return steps._replace(timestep=timestep), lossy
 
-  def _unpack(self, steps: Step) -> Step:
+  def _widen(self, steps: Step) -> Step:
     """Casts observations back to the environment's dtypes."""
     timestep = steps.timestep
     observation = jax.tree.map(
@@ -222,6 +222,10 @@ class Ring:
 
 def _zeros(spec: Tree) -> Tree:
   return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), spec)
+
+
+def _pack(steps: Step, batch_axes: int) -> Tree:
+  return packing.pack(steps, _SMALL, batch_axes)
 
 
 def _write(ring: Array, new: Array, row: Array) -> Array:

@@ -12,9 +12,8 @@ import numpy as np
 import optax
 
 from neurorl.loss_types import Loss, LossInputs
-from neurorl.ops import episodes, placing, trees
+from neurorl.ops import episodes, packing, placing, trees
 from neurorl.ops import outputs as outputs_lib
-from neurorl.training import packing
 from neurorl.training.optimizers import Optimizer
 from neurorl.training.target_params import TargetUpdate
 from neurorl.types import (

@@ -11,10 +11,29 @@ import jax.numpy as jnp
 import optax
 
 from neurorl import registry
-from neurorl.ops import schedules, trees
+from neurorl.ops import packing, schedules, trees
 from neurorl.registry import component
-from neurorl.training import packing
 from neurorl.types import Array, Metrics, Params, Progress, Schedule, Tree
+
+# Transforms that treat every number alike, or read the norm of all of them: to
+# these it does not matter which array a number is in. Known by their updates.
+_BLIND_TO_ARRAYS = {
+  f"{name}.<locals>.update_fn"
+  for name in (
+    "add_decayed_weights",
+    "clip",
+    "clip_by_global_norm",
+    "ema",
+    "scale",
+    "scale_by_adam",
+    "scale_by_lion",
+    "scale_by_rms",
+    "scale_by_rss",
+    "scale_by_stddev",
+    "scale_by_yogi",
+    "trace",
+  )
+}
 
 
 class Optimizer(NamedTuple):
@@ -93,11 +112,28 @@ def optimizer(
   return Optimizer(init, update, metrics)
 
 
+def suits_packing(transforms: Sequence[optax.GradientTransformation]) -> bool:
+  """Says whether transforms do the same to packed arrays.
+
+  Args:
+    transforms: of an optimizer.
+
+  Returns:
+    Whether each of them is known to.
+  """
+  updates = [transform.update for transform in transforms]
+  return all(
+    update.__qualname__ in _BLIND_TO_ARRAYS
+    and update.__module__.startswith("optax.")
+    for update in updates
+  )
+
+
 def _packing(
   transforms: Sequence[optax.GradientTransformation],
 ) -> tuple[Callable[[Params], Tree], Callable[[Tree, Params], Params]]:
   """How transforms are shown parameters, and the way back."""
-  if packing.suits(transforms):
+  if suits_packing(transforms):
     return packing.pack, packing.unpack
   return lambda params: params, lambda packed, params: packed
 

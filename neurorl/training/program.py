@@ -16,14 +16,8 @@ import jax.numpy as jnp
 import optax
 
 from neurorl.environments import batch
-from neurorl.ops import trees
-from neurorl.training import (
-  collect,
-  contracts,
-  learner,
-  loss_contracts,
-  packing,
-)
+from neurorl.ops import packing, trees
+from neurorl.training import collect, contracts, learner, loss_contracts
 from neurorl.training.devices import Layout
 from neurorl.training.evaluation import Evaluate
 from neurorl.training.experiment import Experiment

@@ -306,10 +306,10 @@ def test_add_is_in_place_when_donated(kind, period):
   assert memory.temp_size_in_bytes < 0.01 * ring
 
   state = buffer.init()
-  where = _ring_of(state).steps.columns["small"]["uint32"]
+  where = _ring_of(state).steps.packed["small"]["float32"]
   before = where.unsafe_buffer_pointer()
   state = compiled(state, jax.tree.map(jnp.asarray, new))
-  where = _ring_of(state).steps.columns["small"]["uint32"]
+  where = _ring_of(state).steps.packed["small"]["float32"]
   assert where.unsafe_buffer_pointer() == before
 
 
@@ -369,8 +369,8 @@ def _observing(store_as, dtype, values, size=1):
 @pytest.mark.parametrize("store_as, dtype, values", ROUND_TRIPS)
 def test_what_store_as_can_hold_comes_back(store_as, dtype, values, size):
   buffer, state = _observing(store_as, dtype, values, size)
-  large = _ring_of(state).steps.columns["large"]
-  kept = [jnp.dtype(store_as or dtype)] if size > 256 else []
+  large = _ring_of(state).steps.packed["large"]
+  kept = [jnp.dtype(store_as or dtype)] if size > 64 else []
   assert [x.dtype for x in large] == kept
   batch, _ = jax.jit(buffer.sample)(state, jax.random.key(0), PROGRESS)
   found = batch.steps.timestep.observation["a"]
