@@ -11,7 +11,7 @@ from neurorl.loss_types import LossInputs, Term, TermOutput
 from neurorl.losses.policies import Policy
 from neurorl.losses.rewards import Target
 from neurorl.losses.targets import n_step_sums
-from neurorl.ops import categorical
+from neurorl.ops import categorical, quantiles
 from neurorl.ops import outputs as outputs_lib
 from neurorl.ops.returns import Sums
 from neurorl.ops.selection import select
@@ -129,7 +129,7 @@ def quantile_td(
     online = outputs_lib.read(inputs.online, head, name, "quantiles")
     taus = outputs_lib.read(inputs.online, head, name, "taus")[:length]
     predicted = select(online[:length], _actions(inputs))
-    loss = _quantile_regression(predicted, taus, target, chances, huber)
+    loss = quantiles.regression(predicted, taus, target, chances, huber)
     mean, wanted_mean = predicted.mean(-1), jnp.sum(target * chances, axis=-1)
     error = wanted_mean - mean
     metrics = {
@@ -151,19 +151,6 @@ def _at_arrival(x: Array, sums: Sums) -> Array:
 
 def _bellman(values: Array, sums: Sums) -> Array:
   return sums.rewards[..., None] + sums.discounts[..., None] * values
-
-
-def _quantile_regression(
-  predicted: Array, taus: Array, target: Array, chances: Array, huber: float
-) -> Array:
-  """Quantile regression to atoms that weigh unequally: `[T, B]`."""
-  delta = target[..., None, :] - predicted[..., :, None]
-  size = abs(delta)
-  if huber:
-    inner = jnp.minimum(size, huber)
-    size = inner * (size - 0.5 * inner)
-  weight = abs(taus[..., :, None] - (delta < 0.0))
-  return jnp.sum(weight * size * chances[..., None, :], axis=(-2, -1))
 
 
 def _actions(inputs: LossInputs) -> Array:
