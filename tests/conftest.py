@@ -1,5 +1,6 @@
 """Settings for every test."""
 
+import gc
 import os
 import pathlib
 import tempfile
@@ -19,8 +20,17 @@ os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 # Flags come and go with jaxlib, and one that it does not know ends the process.
 if jaxlib.version.__version__.startswith("0.10."):
-  _FLAGS = f"{os.environ.get('XLA_FLAGS', '')} "
-  os.environ["XLA_FLAGS"] = _FLAGS + "--xla_cpu_use_fusion_emitters=false"
+  os.environ["XLA_FLAGS"] = " ".join(
+    [
+      os.environ.get("XLA_FLAGS", ""),
+      "--xla_cpu_use_fusion_emitters=false",
+      "--xla_cpu_parallel_codegen_split_count=1",
+      "--xla_llvm_disable_expensive_passes=true",
+    ]
+  )
+# Traces are many small objects that stay: to look through them for garbage
+# again and again takes a seventh of the time.
+gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture

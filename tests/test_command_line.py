@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests import processes
+from tests import processes, small
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TRAIN = str(ROOT / "binaries" / "train.py")
@@ -428,8 +428,13 @@ def test_debug_names_the_operation_that_made_a_nan(tmp_path):
 
 
 def test_debug_is_a_short_run(tmp_path):
-  least = "--gin.prioritized_replay.min_size=80"
-  done = train(Q, *SMALL, least, "--debug", "--run_dir=a", cwd=tmp_path)
+  sizes = f"--gin_bindings={small.sizes('dqn.gin')}"
+  least = "--gin.uniform_replay.min_size=80"
+  done = train(
+    "--gin_file=dqn.gin",
+    *(sizes, least, "--debug", "--run_dir=a"),
+    cwd=tmp_path,
+  )
   assert done.returncode == 0, done.stderr
   summary = json.loads((tmp_path / "a" / "summary.json").read_text())
   assert 0 < summary["learner_updates"] <= 8

@@ -20,11 +20,11 @@ PAIRS = [
   ("qlearning.gin", "env_catch.gin"),
   ("alphazero.gin", "env_cartpole.gin"),
   ("alphazero_puct.gin", "env_catch.gin"),
-  ("muzero.gin", "env_minatar_breakout.gin"),
+  ("muzero.gin", "env_catch.gin"),
   ("gumbel_muzero.gin", "env_catch.gin"),
   ("muzero_reanalyse.gin", "env_catch.gin"),
   ("alphazero_deep_sea.gin", "env_deep_sea.gin"),
-  ("rainbow.gin", "env_minatar_breakout.gin"),
+  ("rainbow.gin", "env_cartpole.gin"),
   ("prioritized_dqn.gin", "env_cartpole.gin"),
   ("bootstrapped_dqn.gin", "env_deep_sea.gin"),
   ("sac.gin", None),  # they name their environment themselves

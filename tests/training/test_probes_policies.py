@@ -60,7 +60,7 @@ def _learn(file):
 
 
 # What shares its parts with another one is left to `pytest -m thorough`.
-THOROUGH = ("vmpo.gin", "impala.gin")
+THOROUGH = ("muzero.gin", "discrete_sac.gin", "vmpo.gin", "impala.gin")
 
 
 @pytest.mark.parametrize(
