@@ -1,6 +1,6 @@
 """Draws the tables of binaries/verify.py, kept in docs/results.
 
-python binaries/plot_results.py docs/results/families-2026-11-23.csv
+python binaries/plot_results.py docs/results/families-2026-11-29.csv
 python binaries/plot_results.py docs/results/simulations-2026-11-23.csv
 
 A table of claims becomes a panel for each threshold (dashed): of every row the
