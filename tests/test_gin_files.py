@@ -50,6 +50,11 @@ PAIRS = [
   ("recurrent_ppo.gin", "env_navix.gin"),
   ("qlearning.gin", "env_pgx.gin"),
 ]
+# Slow to compile, and others see such images in every run.
+THOROUGH = [
+  ("muzero.gin", "env_minatar_breakout.gin"),
+  ("rainbow.gin", "env_minatar_breakout.gin"),
+]
 # A core is one binding, in every file whose agent may have one; sizes aside.
 CORES = {
   "ctrnn": "ctrnn.hidden_size = 8",
@@ -103,7 +108,10 @@ def _train(loaded, folder):
   return summary["evaluation"]
 
 
-@pytest.mark.parametrize("algorithm, environment", PAIRS)
+@pytest.mark.parametrize(
+  "algorithm, environment",
+  [*PAIRS, *(pytest.param(*x, marks=pytest.mark.thorough) for x in THOROUGH)],
+)
 def test_its_saved_configuration_trains_two_chunks(
   algorithm, environment, tmp_path
 ):

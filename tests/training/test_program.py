@@ -34,7 +34,14 @@ def _without_timing(rows):
   return [{k: v for k, v in row.items() if k not in timing} for row in rows]
 
 
-@pytest.mark.parametrize("file", ["qlearning.gin", "dqn.gin"])
+@pytest.mark.parametrize(
+  "file",
+  [
+    "qlearning.gin",
+    "dqn.gin",
+    pytest.param("muzero.gin", marks=pytest.mark.thorough),
+  ],
+)
 def test_same_seed_same_numbers(file, tmp_path):
   experiment = small.load(file).call()
   _, first = _run(experiment, tmp_path / "a")
