@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from neurorl.buffers.ring import Stored
+from neurorl.ops import threefry
 from neurorl.training import devices, thread_splits
 from neurorl.training.devices import Layout
 from neurorl.training.experiment import Experiment
@@ -174,6 +175,8 @@ def _executables(
       traced = jitted.trace(*job.arguments)
       splits = thread_splits.pay(traced.jaxpr, job.stored)
       lowered = traced.lower()
+      if name == "init":  # runs once: JAX's own form compiles sooner
+        threefry.write_out()
       pending = before = pool.submit(compile_, lowered, several, splits)
     executables[name] = Executable(pending)
   pool.shutdown(wait=False)

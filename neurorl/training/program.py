@@ -8,6 +8,7 @@ updates: that a chunk learns is an argument, not a branch inside the loop.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -229,6 +230,8 @@ def _iteration(
     learning = state.learning._replace(params={**params, "agent": agent_params})
     return state._replace(learning=learning)
 
+  # What is called once for its shapes and once in earnest is traced once so.
+  @functools.partial(jax.jit, inline=True)
   def learn(state: LoopState, keys: Array, now: Progress):
     now = now._replace(updates=state.learning.updates)
     drawn, buffer_state = buffer.sample(state.buffer, keys[0], now)
@@ -240,6 +243,7 @@ def _iteration(
     state = state._replace(learning=learning, buffer=buffer_state)
     return state, report.metrics
 
+  @functools.partial(jax.jit, inline=True)
   def iterate(state: LoopState, learns: Array):
     fraction = state.iterations / jnp.float32(experiment.iterations)
     now = Progress(fraction.astype(jnp.float32), state.learning.updates)
@@ -248,7 +252,9 @@ def _iteration(
     state = state._replace(key=key)
     # All at once, as for acting; as data, since JAX's checker of keys cannot
     # know that a loop takes another row each time.
-    keys = jax.random.split(learning_key, (buffer.updates_per_add, 2))
+    # One more than is used: of one alone XLA knows that every turn reads it. It
+    # then samples before the loop, and copies all of a replay to do so.
+    keys = jax.random.split(learning_key, (buffer.updates_per_add + 1, 2))
     data, kind = jax.random.key_data(keys), jax.random.key_impl(keys)
 
     def body(i, carry):
