@@ -34,8 +34,8 @@ class LossInputs(NamedTuple):
     target: outputs of the target parameters, without gradient.
     absorbing: `[T, B]` float32, 1 for states that a model imagines beyond a
       termination: nothing that was recorded at that step is of them.
-    depth: `[]` int32, actions that a model followed to the online outputs; 0
-      where they are of what was seen.
+    depth: `[]` int32, actions that a model followed to the online outputs; None
+      where no model is asked.
     agent: the agent, for losses that call it again.
     params: the parameters being learned.
     target_params: the target parameters, without gradient.
@@ -51,7 +51,7 @@ class LossInputs(NamedTuple):
   online: Outputs
   target: Outputs
   absorbing: Array
-  depth: Array
+  depth: Array | None
   agent: Agent
   params: Params
   target_params: Params

@@ -225,6 +225,10 @@ BAD = {
     ],
     ["unrolled needs an agent with a model", "agent.dynamics"],
   ),
+  "consistency of what is seen": (
+    [A, "--gin_bindings=losses.terms = {'c': @consistency()}"],
+    ["loss term 'c'", "consistency", "train.loss = @unrolled()"],
+  ),
   "an unroll longer than its sequence": (
     ["--gin_file=muzero.gin", "--gin.unrolled.steps=10"],
     ["unrolled.steps = 10", "sequence_length"],

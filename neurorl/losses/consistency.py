@@ -19,9 +19,17 @@ def consistency() -> Term:
 
   Returns:
     The term.
+
+  Raises:
+    ValueError: from the term, if nothing is imagined.
   """
 
   def term(inputs: LossInputs) -> TermOutput:
+    if inputs.depth is None:
+      raise ValueError(
+        "consistency is of what a model imagines, and none is asked: bind "
+        "train.loss = @unrolled()"
+      )
     length = inputs.mask.shape[0]
     imagined = inputs.online["embedding"][:length]
     seen = inputs.target["embedding"][:length]

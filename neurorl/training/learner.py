@@ -254,7 +254,7 @@ def _inputs(
     online=online,
     target=target,
     absorbing=jnp.zeros_like(mask),
-    depth=jnp.int32(0),
+    depth=None,
     agent=agent,
     params=(),
     target_params=(),

@@ -439,7 +439,7 @@ def test_consistency_by_hand(imagined, distance):
   output = consistent(embedding, SEEN)
   np.testing.assert_allclose(output.loss, distance / 4, atol=1e-6)
   np.testing.assert_allclose(output.errors[0, 1], distance, atol=1e-6)
-  # What was seen itself is no imagination.
+  # What was seen itself is not imagined.
   np.testing.assert_array_equal(consistent(embedding, SEEN, depth=0).loss, 0)
 
 
