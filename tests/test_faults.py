@@ -4,12 +4,12 @@ import pathlib
 
 import pytest
 
-from binaries import verify_faults
+from binaries import planted_faults
 
-PACKAGE = pathlib.Path(verify_faults.__file__).resolve().parent.parent
+PACKAGE = pathlib.Path(planted_faults.__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("fault", verify_faults._FAULTS, ids=lambda f: f.name)
+@pytest.mark.parametrize("fault", planted_faults.FAULTS, ids=lambda f: f.name)
 def test_a_fault_can_be_planted(fault):
   text = (PACKAGE / "neurorl" / fault.file).read_text()
   assert text.count(fault.old) == 1
