@@ -14,11 +14,13 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import math
 import typing
 from collections.abc import Callable
 from typing import Any
 
 from neurorl import registry
+from neurorl.types import Array
 
 _CONSTRUCTORS = (
   "optax.adaptive_grad_clip",
@@ -55,6 +57,18 @@ _CONSTRUCTORS = (
   "hk.initializers.UniformScaling",
   "hk.initializers.VarianceScaling",
 )
+
+# What arguments of optax may be, which it does not check: least and most. With
+# a norm below 0, say, descent would be ascent.
+_LEAST_POSITIVE = 1e-30
+_BELOW_ONE = 1.0 - 1e-12
+_RANGES = {
+  **dict.fromkeys(("b1", "b2", "b3", "decay"), (0.0, _BELOW_ONE)),
+  **dict.fromkeys(("eps", "eps_root", "weight_decay"), (0.0, math.inf)),
+  **dict.fromkeys(
+    ("clipping", "max_delta", "max_norm"), (_LEAST_POSITIVE, math.inf)
+  ),
+}
 
 # Function -> its run-time arguments, which gin may not bind.
 _FUNCTIONS = {
@@ -98,7 +112,8 @@ _SEARCHES = {
 def register() -> None:
   """Enters the table in the registry, resolving nothing."""
   for name in _CONSTRUCTORS:
-    load = functools.partial(_resolve, name)
+    checked = _within_ranges if name.startswith("optax.") else _resolve
+    load = functools.partial(checked, name)
     registry.add(registry.Component(name, name, load))
   for name, run_time in _FUNCTIONS.items():
     load = functools.partial(_returning, name, run_time)
@@ -126,6 +141,28 @@ def _resolve(name: str) -> Callable[..., Any]:
   return getattr(importlib.import_module(module), attribute)
 
 
+def _within_ranges(name: str) -> Callable[..., Any]:
+  """A constructor that refuses numbers out of range."""
+  function = _resolve(name)
+
+  @functools.wraps(function)
+  def build(*arguments, **hyperparameters):
+    bound = inspect.signature(function).bind_partial(
+      *arguments, **hyperparameters
+    )
+    for argument, value in bound.arguments.items():
+      low, high = _RANGES.get(argument, (-math.inf, math.inf))
+      if isinstance(value, int | float) and not low <= value <= high:
+        least = "at least 0" if low == 0.0 else "above 0"
+        most = "" if high == math.inf else " and below 1"
+        raise ValueError(
+          f"{name}.{argument} must be {least}{most}, got {value}"
+        )
+    return function(*arguments, **hyperparameters)
+
+  return build
+
+
 def _returning(name: str, run_time: tuple[str, ...]) -> Callable[..., Any]:
   """A function of the hyperparameters alone that returns the function."""
   function = _resolve(name)
@@ -148,6 +185,8 @@ def _returning(name: str, run_time: tuple[str, ...]) -> Callable[..., Any]:
     for name, hint in _hints(function).items()
     if name in bind.__signature__.parameters
   }
+  if run_time == ("x",):
+    bind.__annotations__["return"] = Callable[[Array], Array]
   bind.__doc__ = function.__doc__
   bind.__name__ = getattr(function, "__name__", "function")
   return bind

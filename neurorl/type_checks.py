@@ -146,7 +146,7 @@ def _wording(annotation: Any) -> str:
     return annotation.__name__
   made = [f"@{name}()" for name in makers(annotation)]
   if made:
-    return " or ".join(made[:4]) + (" and others" if made[4:] else "")
+    return " or ".join(made)
   if origin is collections.abc.Callable:
     return "a function"
   return getattr(annotation, "__name__", str(annotation))

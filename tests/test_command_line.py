@@ -225,6 +225,22 @@ BAD = {
     ],
     ["unrolled needs an agent with a model", "agent.dynamics"],
   ),
+  "a norm below 0": (
+    ["--gin_file=ppo.gin", "--gin.optax.clip_by_global_norm.max_norm=-1.0"],
+    ["optax.clip_by_global_norm.max_norm must be above 0, got -1.0"],
+  ),
+  "more seeds than there is memory for": (
+    ["--gin_file=ppo.gin", "--gin.NUM_SEEDS=1_000_000_000"],
+    ["training keeps", "train.num_seeds"],
+  ),
+  "the name of an activation": (
+    [A, "--gin_bindings=mlp.activation = 'relu'"],
+    ["mlp.activation = 'relu'", "@jax.nn.relu()"],
+  ),
+  "an ensemble that is none": (
+    ["--gin_file=dqn.gin", "--gin_bindings=train.actor = @thompson()"],
+    ["thompson reads 'members' of head 'q'", "@ensemble_head()"],
+  ),
   "consistency of what is seen": (
     [A, "--gin_bindings=losses.terms = {'c': @consistency()}"],
     ["loss term 'c'", "consistency", "train.loss = @unrolled()"],

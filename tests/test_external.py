@@ -99,6 +99,24 @@ def test_functions_take_what_is_bound(tmp_path):
     call("jax.nn.leaky_relu", tmp_path, negative_slope="x")
 
 
+@pytest.mark.parametrize(
+  ("name", "argument", "value", "message"),
+  [
+    ("optax.clip_by_global_norm", "max_norm", -1.0, "above 0, got -1.0"),
+    ("optax.clip", "max_delta", 0, "above 0, got 0"),
+    ("optax.scale_by_adam", "b1", 1.0, "at least 0 and below 1, got 1.0"),
+    ("optax.scale_by_adam", "b1", True, "at least 0 and below 1, got True"),
+    ("optax.scale_by_rms", "decay", -0.1, "at least 0 and below 1, got -0.1"),
+    ("optax.scale_by_adam", "eps", -1e-8, "at least 0, got -1e-08"),
+    ("optax.add_decayed_weights", "weight_decay", -0.1, "at least 0, got -0.1"),
+  ],
+)
+def test_numbers_out_of_range(name, argument, value, message, tmp_path):
+  with pytest.raises(ValueError) as error:
+    call(name, tmp_path, **{argument: value})
+  assert f"{name}.{argument} must be {message}" in str(error.value)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_misspelt_arguments(name, tmp_path):
   parameters = list(registry.find(name).parameters)

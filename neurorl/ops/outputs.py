@@ -9,6 +9,12 @@ from neurorl.head_types import Codec, Distribution
 from neurorl.types import Agent, Array, Outputs
 
 EMBEDDING = "embedding"
+# Heads that predict what few do, by what it is called.
+_HEADS_OF = {
+  "members": "@ensemble_head()",
+  "quantiles": "@quantile_q_head()",
+  "raw": "@q_head() or @scalar_head()",
+}
 
 
 def read(
@@ -30,9 +36,10 @@ def read(
   """
   prediction = read_all(outputs, head, reader)
   if entry not in prediction:
+    remedy = f"; bind {_HEADS_OF[entry]}, say" if entry in _HEADS_OF else ""
     raise ValueError(
       f"{reader} reads '{entry}' of head '{head}', which predicts "
-      f"{', '.join(sorted(prediction))}"
+      f"{', '.join(sorted(prediction))}{remedy}"
     )
   return prediction[entry]
 

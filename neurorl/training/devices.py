@@ -260,12 +260,12 @@ def shares(num_devices: int, num_seeds: int, num_envs: int) -> tuple[int, int]:
   """
   parts = [
     (seeds, envs)
-    for seeds in _divisors(num_seeds)
-    for envs in _divisors(num_envs)
+    for seeds in _divisors(num_seeds, num_devices)
+    for envs in _divisors(num_envs, num_devices)
     if seeds * envs <= num_devices
   ]
   return max(parts, key=lambda part: (part[0] * part[1], part[0]))
 
 
-def _divisors(number: int) -> list[int]:
-  return [i for i in range(1, number + 1) if number % i == 0]
+def _divisors(number: int, most: int) -> list[int]:
+  return [i for i in range(1, min(number, most) + 1) if number % i == 0]
