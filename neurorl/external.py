@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import math
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -58,16 +57,19 @@ _CONSTRUCTORS = (
   "hk.initializers.VarianceScaling",
 )
 
-# What arguments of optax may be, which it does not check: least and most. With
-# a norm below 0, say, descent would be ascent.
-_LEAST_POSITIVE = 1e-30
-_BELOW_ONE = 1.0 - 1e-12
-_RANGES = {
-  **dict.fromkeys(("b1", "b2", "b3", "decay"), (0.0, _BELOW_ONE)),
-  **dict.fromkeys(("eps", "eps_root", "weight_decay"), (0.0, math.inf)),
-  **dict.fromkeys(
-    ("clipping", "max_delta", "max_norm"), (_LEAST_POSITIVE, math.inf)
-  ),
+# What arguments of optax may be, which it does not check: with a norm below 0,
+# say, descent would be ascent.
+_POSITIVE = (lambda x: x > 0.0, "above 0")
+_NOT_NEGATIVE = (lambda x: x >= 0.0, "at least 0")
+_FRACTION = (lambda x: 0.0 <= x < 1.0, "at least 0 and below 1")
+_UP_TO_ONE = (lambda x: 0.0 <= x <= 1.0, "from 0 to 1")
+_DEMANDS = {
+  **dict.fromkeys(("b1", "b2", "b3", "decay"), _FRACTION),
+  **dict.fromkeys(("eps", "eps_root", "weight_decay"), _NOT_NEGATIVE),
+  **dict.fromkeys(("clipping", "max_delta", "max_norm"), _POSITIVE),
+  # These add up, and do not average.
+  "optax.scale_by_sm3.b2": _UP_TO_ONE,
+  "optax.trace.decay": _UP_TO_ONE,
 }
 
 # Function -> its run-time arguments, which gin may not bind.
@@ -112,7 +114,7 @@ _SEARCHES = {
 def register() -> None:
   """Enters the table in the registry, resolving nothing."""
   for name in _CONSTRUCTORS:
-    checked = _within_ranges if name.startswith("optax.") else _resolve
+    checked = _demanding if name.startswith("optax.") else _resolve
     load = functools.partial(checked, name)
     registry.add(registry.Component(name, name, load))
   for name, run_time in _FUNCTIONS.items():
@@ -141,7 +143,7 @@ def _resolve(name: str) -> Callable[..., Any]:
   return getattr(importlib.import_module(module), attribute)
 
 
-def _within_ranges(name: str) -> Callable[..., Any]:
+def _demanding(name: str) -> Callable[..., Any]:
   """A constructor that refuses numbers out of range."""
   function = _resolve(name)
 
@@ -151,13 +153,13 @@ def _within_ranges(name: str) -> Callable[..., Any]:
       *arguments, **hyperparameters
     )
     for argument, value in bound.arguments.items():
-      low, high = _RANGES.get(argument, (-math.inf, math.inf))
-      if isinstance(value, int | float) and not low <= value <= high:
-        least = "at least 0" if low == 0.0 else "above 0"
-        most = "" if high == math.inf else " and below 1"
-        raise ValueError(
-          f"{name}.{argument} must be {least}{most}, got {value}"
-        )
+      path = f"{name}.{argument}"
+      demand = _DEMANDS.get(path) or _DEMANDS.get(argument)
+      if demand is None or not isinstance(value, int | float):
+        continue
+      holds, wording = demand
+      if isinstance(value, bool) or not holds(value):
+        raise ValueError(f"{path} must be {wording}, got {value}")
     return function(*arguments, **hyperparameters)
 
   return build
@@ -185,7 +187,7 @@ def _returning(name: str, run_time: tuple[str, ...]) -> Callable[..., Any]:
     for name, hint in _hints(function).items()
     if name in bind.__signature__.parameters
   }
-  if run_time == ("x",):
+  if run_time == ("x",):  # an activation; messages name what fills a slot
     bind.__annotations__["return"] = Callable[[Array], Array]
   bind.__doc__ = function.__doc__
   bind.__name__ = getattr(function, "__name__", "function")

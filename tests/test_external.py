@@ -1,6 +1,7 @@
 """Every entry of the table of third-party components, called by gin."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -62,6 +63,18 @@ def test_the_table_is_whole():
   config.register_all()
   assert set(ALL) == {n for n in registry.components() if "." in n}
   assert len(ALL) > 40
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_transforms_take_their_defaults(name, tmp_path):
+  function = getattr(optax, name.rpartition(".")[2])
+  defaults = {
+    argument: parameter.default
+    for argument, parameter in inspect.signature(function).parameters.items()
+    if isinstance(parameter.default, int | float)
+  }
+  transform = call(name, tmp_path, **defaults)
+  assert isinstance(transform, optax.GradientTransformation)
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)

@@ -9,10 +9,10 @@ from neurorl.head_types import Codec, Distribution
 from neurorl.types import Agent, Array, Outputs
 
 EMBEDDING = "embedding"
-# Heads that predict what few do, by what it is called.
+# Heads to bind where a prediction is missing, by its name.
 _HEADS_OF = {
   "members": "@ensemble_head()",
-  "quantiles": "@quantile_q_head()",
+  "quantiles": "@quantile_q_head() or @implicit_quantile_q_head()",
   "raw": "@q_head() or @scalar_head()",
 }
 

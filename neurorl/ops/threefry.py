@@ -1,34 +1,15 @@
-"""JAX's random generator in a form that suits a CPU.
-
-Threefry is twenty rounds of additions, rotations and exclusive ors. For a GPU,
-JAX writes them out, and XLA makes one kernel of them; for a CPU it makes a
-loop of them, to compile sooner: eighty small operations for every draw or
-split, however few numbers it is for.
-"""
+"""JAX's random generator, Threefry, with its rounds written out."""
 
 from __future__ import annotations
 
-import functools
-
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.extend.random import threefry2x32_p
-from jax.interpreters import mlir
 
 from neurorl.types import Array
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
-
-
-@functools.cache
-def write_out() -> None:
-  """Has JAX write the rounds out on a CPU, too, from now on.
-
-  The numbers are the same, whoever draws them and by whichever function.
-  """
-  lowering = mlir.lower_fun(rounds, multiple_results=True)
-  mlir.register_lowering(threefry2x32_p, lowering, platform="cpu")
 
 
 def rounds(
@@ -39,7 +20,7 @@ def rounds(
   Salmon et al. (2011), https://doi.org/10.1145/2063384.2063405
 
   Args:
-    key_0: `[...]` uint32, the key's first word.
+    key_0: `[...]` uint32, the key's first word; all are broadcast together.
     key_1: `[...]` uint32, its second.
     x_0: `[...]` uint32, first words of the pairs.
     x_1: `[...]` uint32, second words.
@@ -47,6 +28,7 @@ def rounds(
   Returns:
     The encrypted words, `[...]` uint32 each.
   """
+  key_0, key_1, x_0, x_1 = jnp.broadcast_arrays(key_0, key_1, x_0, x_1)
   keys = (key_0, key_1, key_0 ^ key_1 ^ _PARITY)
   x_0, x_1 = x_0 + keys[0], x_1 + keys[1]
   for group in range(5):
@@ -59,7 +41,7 @@ def rounds(
 
 
 def _rotated(x: Array, distance: int) -> Array:
-  # By `lax`, since this is traced for every draw: `jnp` takes longer to.
+  # By `lax`, which is traced sooner: every program that draws has this.
   left = jax.lax.shift_left(x, jax.lax.full_like(x, distance))
   right = jax.lax.shift_right_logical(x, jax.lax.full_like(x, 32 - distance))
   return jax.lax.bitwise_or(left, right)

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -21,7 +22,8 @@ KNOWN = [
 # Draws by JAX's own form first, then by the one written out.
 COMPARE = """
 import jax, numpy as np
-from neurorl.ops import threefry
+from jax.extend.random import threefry2x32_p
+from neurorl.training import executables
 
 def draw(key):
   keys = jax.random.split(key, (2, 3))
@@ -32,6 +34,7 @@ def draw(key):
     jax.random.bits(key, (9,), 'uint8'),
     jax.random.normal(key, (33,)),
     jax.random.permutation(key, 20),
+    threefry2x32_p.bind(*[np.arange(6, dtype=np.uint32)] * 4),
   )
 
 def run():
@@ -39,12 +42,30 @@ def run():
 
 before = run()
 assert 'while' in jax.jit(jax.random.bits).lower(jax.random.key(0)).as_text()
-threefry.write_out()
+executables.write_generator_out()
 jax.clear_caches()
 assert 'while' not in jax.jit(jax.random.bits).lower(
   jax.random.key(0)
 ).as_text()
 jax.tree.map(np.testing.assert_array_equal, before, run())
+"""
+
+# A chunk's loops are its iterations, steps and updates, and none a generator's.
+LEARN = """
+import jax, jax.numpy as jnp
+from neurorl import training
+from neurorl.training import executables
+from tests import small
+
+lowered = []
+executables.compile_ = lambda program, *_: lowered.append(program)
+experiment = small.load('dqn.gin').call()
+program = training.build(experiment)
+keys = jnp.stack([jax.random.key(0)])
+functions, _, _ = executables.compile_program(experiment, program, keys)
+assert functions['evaluate'].wait(300)
+loops = lowered[1].as_text().count('stablehlo.while')
+assert loops == 3, loops
 """
 
 
@@ -56,8 +77,34 @@ def test_known_answers(key, pair, encrypted):
     np.testing.assert_array_equal(got, np.full(2, wanted, np.uint32))
 
 
-def test_all_that_jax_draws_stays_the_same():
+def test_words_are_broadcast():
+  words = np.random.default_rng(0).integers(
+    2**32, size=(4, 3, 5), dtype=np.uint32
+  )
+  key_0, key_1, x_0, x_1 = words
+  narrow = (key_0[0, 0], key_1[:1], x_0[:, :1], x_1)
+  full = [np.broadcast_to(word, (3, 5)) for word in narrow]
+  for got, wanted in zip(
+    threefry.rounds(*narrow), threefry.rounds(*full), strict=True
+  ):
+    np.testing.assert_array_equal(got, wanted)
+
+
+def in_a_process(program):
+  # What JAX lowers is changed for a whole process.
   done = subprocess.run(
-    [sys.executable, "-c", COMPARE], capture_output=True, text=True, check=False
+    [sys.executable, "-c", program],
+    env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    capture_output=True,
+    text=True,
+    check=False,
   )
   assert done.returncode == 0, done.stderr
+
+
+def test_all_that_jax_draws_stays_the_same():
+  in_a_process(COMPARE)
+
+
+def test_learning_has_it_written_out():
+  in_a_process(LEARN)

@@ -58,7 +58,7 @@ def test_loops_copy_no_replay(
 
   monkeypatch.setattr(executables, "compile_", keep)
   functions, state, _ = executables.compile_program(experiment, program, keys)
-  assert functions["evaluate"].wait(60)
+  assert functions["evaluate"].wait(300)
   chunk = max(compiled, key=lambda program: len(program.as_text()))
   ring = [x for x in jax.tree.leaves(state.buffer) if x.ndim > 2]
   shapes = {x.shape[1:] for x in ring} | {x.shape for x in ring}
